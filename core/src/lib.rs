@@ -1,0 +1,14 @@
+//! The pure journey of rsgsync: inventory, profiles, flows, rules, diff, plan and proof.
+//!
+//! Everything in here is a function of its input: no clock, no network, no environment, no randomness, no async.
+
+pub mod desired;
+pub mod flow;
+pub mod inventory;
+pub mod name;
+pub mod observed;
+pub mod pack;
+pub mod plan;
+pub mod profile;
+pub mod rule;
+pub mod traffic;

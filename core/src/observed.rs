@@ -1,0 +1,119 @@
+//! What a cloud really has, in core's words; and what a provider is asked to read.
+
+use crate::inventory::{Ownership, SecurityGroup};
+use crate::name::{GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
+use crate::rule::{Atom, Rule};
+
+/// What to read of one network.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Whose marks matter.
+    pub owner: Owner,
+    /// The groups that the inventory names; no two alike.
+    pub groups: Vec<ScopeGroup>,
+}
+
+/// One group to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeGroup {
+    /// Name or id.
+    pub group: SecurityGroup,
+    /// The inventory's word on ownership.
+    pub ownership: Option<Ownership>,
+}
+
+/// What one network has, of the groups that were asked for.
+///
+/// The caller passes the network's [`crate::rule::Atoms`] to the provider; every atom in here is of that table.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// The account or project that was read, where the cloud told.
+    pub account: Option<String>,
+    /// The groups, sorted by id.
+    pub groups: Vec<ObservedGroup>,
+    /// Where the network is, for people: `eu-west-1 · vpc-0a1b2c3d (prod)`.
+    pub place: String,
+    /// Quotas, and where each is from.
+    pub limits: Limits,
+}
+
+/// A group as the cloud has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedGroup {
+    /// The atom of its id.
+    pub atom: Atom,
+    /// Its id.
+    pub id: GroupId,
+    /// Its name.
+    pub name: GroupName,
+    /// Its description.
+    pub description: String,
+    /// Marks of rsgsync owners, sorted.
+    pub marks: Vec<GroupMark>,
+    /// The cloud's revision of the group, where it has one.
+    pub revision: Option<String>,
+    /// Its rules, one peer each, as the cloud lists them.
+    pub rules: Vec<ObservedRule>,
+}
+
+/// A rule as the cloud has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedRule {
+    /// What it lets through.
+    pub rule: Rule,
+    /// Its id, where the call that was made gives it.
+    pub id: Option<RuleId>,
+    /// Its description; empty where there is none.
+    pub description: String,
+    /// Marks of rsgsync owners, sorted; read in shared groups only (empty elsewhere).
+    pub marks: Vec<Mark>,
+    /// How many entries it takes of the quota: 1, but for a prefix list its maximum.
+    pub weight: u32,
+}
+
+impl ObservedGroup {
+    /// How the group stands to `owner`: what the inventory says, else exclusive where a mark of ours says that we made or
+    /// adopted it, else shared.
+    pub fn ownership(&self, declared: Option<Ownership>, owner: &Owner) -> Ownership {
+        declared.unwrap_or_else(|| {
+            let ours = self.marks.iter().any(|m| m.mark.owner == *owner && m.origin != Origin::Joined);
+            if ours { Ownership::Exclusive } else { Ownership::Shared }
+        })
+    }
+
+    /// Whether rsgsync made it for `owner`.
+    pub fn made_by(&self, owner: &Owner) -> bool {
+        self.marks.iter().any(|m| m.mark.owner == *owner && m.origin == Origin::Made)
+    }
+}
+
+/// Where a quota's number is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitSource {
+    /// The cloud told.
+    Read,
+    /// The inventory states it.
+    Configured,
+    /// The cloud's documented default.
+    Assumed,
+}
+
+/// A quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// At most so many.
+    pub at_most: u32,
+    /// Says who.
+    pub source: LimitSource,
+}
+
+/// Quotas of one network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Rules a group, counted by direction and family as [`crate::pack::Dialect::quota`] says.
+    pub rules_per_group: Option<Limit>,
+    /// Groups a network.
+    pub groups: Option<Limit>,
+    /// Rules of the whole project, both directions.
+    pub rules: Option<Limit>,
+}

@@ -1,0 +1,72 @@
+//! A plan: steps, each one API call, in a partial order.
+
+use crate::flow::Reason;
+use crate::name::{Mark, NetworkName, Origin, RuleId};
+use crate::rule::{Atom, Direction, Rule};
+
+/// A step's number within its plan, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub u32);
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Create the group; `adds` are the rules that the cloud puts into a new group by itself.
+    CreateGroup,
+    /// Put our mark on the group (`mark_as` set), or on (`adds`) or off (`removes`) rules that others have too.
+    SetMarks,
+    /// Add `adds`.
+    AddRules,
+    /// Remove `removes`.
+    RemoveRules,
+    /// Remove `removes` and add `adds` at once.
+    ReplaceRules,
+    /// Give the rules in `adds`, which exist, the descriptions that stand there.
+    UpdateDescriptions,
+    /// Delete the group; `removes` are the rules that go with it.
+    DeleteGroup,
+}
+
+/// One API call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// Where.
+    pub network: NetworkName,
+    /// The group: the atom of its id, or of its name while it doesn't exist.
+    pub group: Atom,
+    /// The direction of its rules, where it has rules of one.
+    pub direction: Option<Direction>,
+    /// What it does.
+    pub action: Action,
+    /// Steps that must be done before.
+    pub depends_on: Vec<StepId>,
+    /// The cloud's own object that the call touches, where that is not the group (a GCP firewall rule).
+    pub resource: Option<String>,
+    /// Rules that are there after it.
+    pub adds: Vec<StepRule>,
+    /// Rules that are gone after it.
+    pub removes: Vec<StepRule>,
+    /// For `create_group` and `set_marks`: the marks that the group gets, and how we came to it.
+    pub group_marks: Vec<(Mark, Origin)>,
+    /// For `create_group`: the group's description.
+    pub description: Option<String>,
+}
+
+/// A rule in a step, with all that a call needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRule {
+    /// What it lets through.
+    pub rule: Rule,
+    /// The observed rule's id, where it is known.
+    pub id: Option<RuleId>,
+    /// The description that the rule has (removes) or gets (adds).
+    pub description: String,
+    /// Our marks that the rule gets.
+    pub marks: Vec<Mark>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+}

@@ -1,0 +1,69 @@
+//! The boundary to a cloud: observe, and carry a step out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rsgsync_core::observed::{Observed, Scope};
+use rsgsync_core::pack::Pack;
+use rsgsync_core::plan::Step;
+use rsgsync_core::rule::Atoms;
+
+/// One network of one cloud.
+#[async_trait]
+pub trait Cloud: Pack + Send + Sync {
+    /// Reads the groups of `scope` and their rules, in as few calls as the API allows.
+    ///
+    /// Every name in the answer is interned into `atoms`. Groups that don't exist are simply absent; a name that two groups
+    /// have is an error that lists both.
+    async fn observe(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError>;
+
+    /// Carries one step out; safe to repeat: what is already there, or already gone, is success.
+    ///
+    /// Groups that a step names by name rather than by id were created by an earlier step of the same run, through this
+    /// same value, which remembers their ids.
+    async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError>;
+
+    /// Calls made so far, by the API's own name for each, repetitions included.
+    fn calls(&self) -> BTreeMap<String, u64>;
+}
+
+/// What a step's call brought about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Done {
+    /// The new group's id, for `create_group`.
+    pub group_id: Option<String>,
+    /// The cloud's id of the (last) request.
+    pub request_id: Option<String>,
+    /// Some of it was already so.
+    pub already: bool,
+}
+
+/// Why a call failed, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{doing}: {}{}", message, request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default())]
+pub struct CloudError {
+    /// What kind of failure, for the engine.
+    pub kind: ErrorKind,
+    /// What was being done, on which network and group: `reading security groups of eu-west-1`.
+    pub doing: String,
+    /// What the cloud answered, with its code: `UnauthorizedOperation: You are not …`.
+    pub message: String,
+    /// The cloud's id of the request.
+    pub request_id: Option<String>,
+    /// What to do next.
+    pub help: Option<String>,
+}
+
+/// What the engine does about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The cloud asks to slow down, perhaps saying how long; try again.
+    Throttled(Option<Duration>),
+    /// 5xx, refused connection: surely or probably not carried out; try again.
+    Transient,
+    /// The answer was lost: it may have been carried out; executing again finds out.
+    Lost,
+    /// Trying again won't help.
+    Final,
+}
