@@ -50,6 +50,8 @@ pub struct DesiredGroup {
     pub rules: Vec<DesiredRule>,
     /// Traffic that rows ask for which were not opened: what is observed of it is kept, whatever its source.
     pub held: Vec<(Direction, Traffic)>,
+    /// Traffic of the inventory's `ignore`: differences in it are left alone.
+    pub ignored: Vec<Traffic>,
     /// Known private addresses of groups that rules refer to, for shared groups where a range may cover a reference.
     pub addresses: BTreeMap<Atom, Vec<Cidr>>,
 }
