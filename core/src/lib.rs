@@ -5,6 +5,7 @@
 pub mod describe;
 pub mod desired;
 pub mod diff;
+pub mod document;
 pub mod flow;
 pub mod guard;
 pub mod inventory;
