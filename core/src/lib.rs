@@ -3,6 +3,8 @@
 //! Everything in here is a function of its input: no clock, no network, no environment, no randomness, no async.
 
 pub mod desired;
+#[cfg(test)]
+mod example;
 pub mod flow;
 pub mod inventory;
 pub mod name;
