@@ -6,6 +6,7 @@ pub mod desired;
 #[cfg(test)]
 mod example;
 pub mod flow;
+pub mod guard;
 pub mod inventory;
 pub mod name;
 pub mod observed;

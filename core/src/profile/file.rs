@@ -39,6 +39,10 @@ pub enum ProfileError {
     },
 }
 
+/// A profile file. One file is one name and one range of versions; several files may share a name.
+///
+/// `version` is the short label that reasons show (`NAME@VERSION`), `versions` the range that picks the file, `fixes` what
+/// the way of running a cluster decides by itself, `defaults` the product's own documented defaults.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -68,6 +72,11 @@ struct FileDefault {
     source: String,
 }
 
+/// A row: a flow from any of `from` to any of `to`, whichever end the source speaks of.
+///
+/// Ends are a role, `peer:NAME`, `cidr:RANGE`, `fqdn:NAME`, `net:NAME`, `self:node` (the same machine) or `self:group` (the
+/// group that the row sits in). Ports are `N`, `N-M`, `$SYMBOL`, for ICMP `TYPE` or `TYPE/CODE`. Without `condition` the row
+/// is always open; `required` is for people only.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileRow {
