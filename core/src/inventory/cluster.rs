@@ -156,7 +156,8 @@ fn options(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> BTreeMap
         let fixed = profile.and_then(|profile| Some((profile, profile.fixes.get(option)?)));
         if let Some((profile, fixed)) = fixed.filter(|(_, fixed)| values.iter().any(|v| v != *fixed)) {
             let message = format!("profile `{}` is for `{option}: {fixed}`", profile.name);
-            cx.report.add(value.place.error(Code::Conflict, message).help("leave the option out, or take another profile"));
+            cx.report
+                .add(value.place.error(Code::Conflict, message).help("leave the option out, or take another profile"));
         }
         if !values.is_empty() {
             options.insert(Arc::clone(option), values);
@@ -180,13 +181,13 @@ fn option_value(cx: &Context<'_>, words: &[Arc<str>], node: &Node) -> Option<Opt
 
 /// Ports for the symbols of the profile.
 fn values(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> BTreeMap<String, PortRange> {
+    let symbols: Option<BTreeSet<&str>> = profile.map(symbols);
     let mut values = BTreeMap::new();
     for (key, value) in node.named(cx.report) {
-        if let Some(profile) = profile.filter(|profile| !symbols(profile).contains(key.text.as_str())) {
-            let known = symbols(profile);
-            let message = format!("profile `{}` has no port called `{}`", profile.label(), key.text);
-            let help = suggestion(&key.text, known).or_else(|| Some("it has none that needs a value".to_owned()));
-            cx.report.add(key.place.error(Code::UnknownWord, message).maybe_help(help));
+        if let Some(symbols) = symbols.as_ref().filter(|symbols| !symbols.contains(key.text.as_str())) {
+            // No error: what one profile needs no value for, another version of it may.
+            let finding = key.place.warning(Code::Doubtful, format!("no row of the profile needs `{}`", key.text));
+            cx.report.add(finding.maybe_help(suggestion(&key.text, symbols.iter().copied())));
         }
         let Some(text) = value.word(cx.report) else { continue };
         match parse_ports(text) {
@@ -202,11 +203,11 @@ fn values(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> BTreeMap<
     values
 }
 
-fn symbols(profile: &Profile) -> BTreeSet<&str> {
+fn symbols<'a>(profile: &'a Profile) -> BTreeSet<&'a str> {
     let ports = profile.rows.iter().flat_map(|row| &row.ports);
-    let symbol = |port| match port {
-        &Port::Symbol(ref symbol) => Some(&**symbol),
-        Port::Range(_) => None,
+    let symbol = |port: &'a Port| match port {
+        Port::Symbol(symbol) => Some(&**symbol),
+        Port::Range(_) | Port::Icmp(..) => None,
     };
     ports.filter_map(symbol).collect()
 }

@@ -142,8 +142,11 @@ fn end(cx: &Context<'_>, scope: &Scope<'_>, node: &Node) -> Option<EndWord> {
     let known = scope.groups.iter().chain(&scope.peers).copied();
     let finding = node.unknown("group or peer", known.chain(cx.vocabulary().peers.iter().map(|peer| &**peer)));
     cx.report.add(match text.split_once('/') {
-        Some((cluster, group)) if cx.index.clusters.get(cluster).is_some_and(|groups| groups.contains(group)) => finding
-            .help(format!("make it a peer, `peers: {{ NAME: {{ cluster: {cluster}, group: {group} }} }}`, and name that")),
+        Some((cluster, group)) if cx.index.clusters.get(cluster).is_some_and(|groups| groups.contains(group)) => {
+            finding.help(format!(
+                "make it a peer, `peers: {{ NAME: {{ cluster: {cluster}, group: {group} }} }}`, and name that"
+            ))
+        }
         _ => finding,
     });
     None

@@ -11,8 +11,6 @@ use crate::name::{GroupName, NodeGroupName};
 use crate::profile::{Profile, Selector};
 
 const OWNERSHIPS: [(&str, Ownership); 2] = [("exclusive", Ownership::Exclusive), ("shared", Ownership::Shared)];
-/// In rows it means every role; a node can't play it.
-const ANY_NODE: &str = "any-node";
 
 /// A group, and where its security group and `ownership` stand.
 pub(super) struct Placed {
@@ -69,7 +67,7 @@ pub(super) fn group(
 }
 
 fn roles_of(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> Vec<Role> {
-    let known = || cx.vocabulary().roles.iter().filter(|role| &***role != ANY_NODE);
+    let known = || cx.vocabulary().roles.iter();
     let items = node.items(cx.report);
     let mut roles: Vec<Role> = Vec::new();
     for item in items {
@@ -84,7 +82,7 @@ fn roles_of(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> Vec<Rol
         let finding = node.place.error(Code::BadValue, "the group has no roles");
         cx.report.add(finding.help("say what its nodes do: `roles: [etcd, controlplane]`"));
     }
-    if let Some(profile) = profile.filter(|profile| !roles.is_empty() && !concerns(profile, &roles)) {
+    if let Some(profile) = profile.filter(|profile| !roles.is_empty() && !concerns(cx, profile, &roles)) {
         let message = format!("profile `{}` has no row for these roles: nothing will be opened", profile.name);
         cx.report.add(node.place.warning(Code::Doubtful, message));
     }
@@ -92,10 +90,10 @@ fn roles_of(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> Vec<Rol
 }
 
 /// Whether a row of the profile speaks of one of the roles.
-fn concerns(profile: &Profile, roles: &[Role]) -> bool {
+fn concerns(cx: &Context<'_>, profile: &Profile, roles: &[Role]) -> bool {
     let ends = profile.rows.iter().flat_map(|row| row.from.iter().chain(&row.to));
     ends.into_iter().any(|end| match end {
-        Selector::Role(role) => &**role == ANY_NODE || roles.contains(role),
+        Selector::Role(role) => *role == cx.vocabulary().every_role || roles.contains(role),
         Selector::SelfGroup | Selector::SelfNode => true,
         Selector::Peer(_) | Selector::Cidr(_) | Selector::Name(_) | Selector::Net(_) => false,
     })

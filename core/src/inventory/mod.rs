@@ -77,4 +77,4 @@ pub fn parse(
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -10,8 +10,7 @@ use super::tree::{Key, Node};
 use super::{Link, Network, PlaceKind, ProviderSpec};
 use crate::name::NetworkName;
 
-const LINKS: [(&str, Link); 3] =
-    [("reference", Link::Reference), ("private", Link::Private), ("public", Link::Public)];
+const LINKS: [(&str, Link); 3] = [("reference", Link::Reference), ("private", Link::Private), ("public", Link::Public)];
 const QUOTAS: [&str; 3] = ["rules_per_group", "groups", "rules"];
 
 /// Reads `networks.NAME`.
@@ -24,6 +23,7 @@ pub(super) fn network(cx: &Context<'_>, key: &Key, node: &Node) -> Option<Networ
             places.push((spec, place));
         }
     }
+    places.sort_by_key(|(_, node)| node.place.start);
     let nat = fields.get("nat").map(|node| cx.cidrs(node)).unwrap_or_default();
     let links = fields.get("links").map(|node| links(cx, node)).unwrap_or_default();
     fields.finish();

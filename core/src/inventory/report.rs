@@ -172,7 +172,10 @@ fn printable(text: &str) -> String {
     if !text.contains(steers) {
         return text.to_owned();
     }
-    text.chars().flat_map(|c| if steers(c) { [Some('?'), (c.len_utf8() > 1).then_some('?')] } else { [Some(c), None] }).flatten().collect()
+    text.chars()
+        .flat_map(|c| if steers(c) { [Some('?'), (c.len_utf8() > 1).then_some('?')] } else { [Some(c), None] })
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ pub(super) fn inventory(cx: &Context<'_>, roots: &[Option<Node>]) -> Option<Inve
     let peers: BTreeMap<PeerName, Peer> = peers.values().collect();
     let mut clusters = Once::new("cluster");
     for (key, node) in tops.iter().flat_map(|top| top.clusters) {
-        let read = cluster(cx, &peers, key, node).map(|(cluster, placed)| (cluster.name.clone(), (cluster, placed, node)));
+        let read =
+            cluster(cx, &peers, key, node).map(|(cluster, placed)| (cluster.name.clone(), (cluster, placed, node)));
         clusters.add(cx, key, read, |(a, _, a_node), (b, _, b_node)| a_node.same(b_node) && a.peers == b.peers);
     }
     let clusters: Vec<(Cluster, Vec<Placed>)> =
@@ -95,7 +96,8 @@ fn owner(cx: &Context<'_>, tops: &[Top<'_>]) -> Option<Owner> {
         let Some(owner) = node.read(cx.report, Owner::new) else { continue };
         match &first {
             Some((other, place)) if *other != owner => {
-                let finding = node.place.error(Code::Conflict, format!("the owner is `{owner}` here and `{other}` there"));
+                let finding =
+                    node.place.error(Code::Conflict, format!("the owner is `{owner}` here and `{other}` there"));
                 cx.report.add(finding.also(place, "there").help("files given together are one owner's inventory"));
             }
             Some(_) => {}
@@ -125,7 +127,8 @@ impl<'a, K: std::hash::Hash + Eq, V> Once<'a, K, V> {
             Entry::Occupied(entry) if same(&entry.get().1, &value) => {}
             Entry::Occupied(entry) => {
                 let message = format!("{} `{}` is defined twice, and differently", self.what, key.text);
-                let finding = key.place.error(Code::Conflict, message).also(&entry.get().0.place, "the other definition");
+                let finding =
+                    key.place.error(Code::Conflict, message).also(&entry.get().0.place, "the other definition");
                 cx.report.add(finding.help("make the two equal, or remove one"));
             }
         }
