@@ -94,8 +94,8 @@ fn concerns(cx: &Context<'_>, profile: &Profile, roles: &[Role]) -> bool {
     let ends = profile.rows.iter().flat_map(|row| row.from.iter().chain(&row.to));
     ends.into_iter().any(|end| match end {
         Selector::Role(role) => *role == cx.vocabulary().every_role || roles.contains(role),
-        Selector::SelfGroup | Selector::SelfNode => true,
-        Selector::Peer(_) | Selector::Cidr(_) | Selector::Name(_) | Selector::Net(_) => false,
+        Selector::SelfGroup => true,
+        Selector::SelfNode | Selector::Peer(_) | Selector::Cidr(_) | Selector::Name(_) | Selector::Net(_) => false,
     })
 }
 

@@ -55,7 +55,7 @@ impl Node {
 }
 
 /// Levels of nesting; an inventory has less than ten.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 24;
 /// Nodes that aliases may add; a bomb asks for billions.
 const MAX_REPLAYED: usize = 500_000;
 
@@ -64,6 +64,7 @@ fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
             max_nodes: 5_000_000,
             max_events: 10_000_000,
             max_aliases: MAX_REPLAYED,

@@ -16,7 +16,7 @@ fn a_tab_as_indentation() {
 #[test]
 fn a_second_document() {
     check_file(
-        "version: 1\n«-»--\nversion: 1\n",
+        "version: 1\n---\n«v»ersion: 1\n",
         "a second YAML document starts here",
         "give each document its own file",
     );
@@ -276,7 +276,12 @@ fn an_option_that_is_true_or_false() {
 
 #[test]
 fn several_values_of_an_option_that_has_one() {
-    check_error("{ cni: canal,", "{ «cni»: [canal, calico],", "`cni` must be one value, and is a list", "");
+    check_error(
+        "{ cni: canal,",
+        "{ «cni»: [canal, calico],",
+        "`cni` must be one value, and is a list",
+        "several clusters",
+    );
 }
 
 #[test]

@@ -55,6 +55,15 @@ fn an_alias_bomb_is_refused() {
 }
 
 #[test]
+fn nesting_through_aliases_is_refused() {
+    let mut text = "version: 1\nx-0: &a0 [x]\n".to_owned();
+    for n in 1..5_000 {
+        let _ = writeln!(text, "x-{n}: &a{n} [*a{}]", n - 1);
+    }
+    assert_eq!(only_error(&text), (Code::TooMuch, "nested too deeply".to_owned()));
+}
+
+#[test]
 fn a_merge_bomb_is_refused() {
     let mut text = "version: 1\nx-0: &a0 { k: v }\n".to_owned();
     for n in 1..30 {
