@@ -6,6 +6,8 @@ pub mod describe;
 pub mod desired;
 pub mod diff;
 pub mod document;
+#[cfg(test)]
+mod example;
 pub mod flow;
 pub mod guard;
 pub mod inventory;
