@@ -169,6 +169,18 @@ impl Journal {
 }
 
 #[cfg(test)]
+impl Journal {
+    /// A journal whose disk takes nothing.
+    pub(crate) fn unwritable() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.jsonl");
+        fs::write(&path, "").unwrap();
+        let file = File::open(&path).unwrap();
+        Self { sink: Sink::File { path, file, pending: Vec::new() } }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -452,3 +452,6 @@ impl<'a> Board<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

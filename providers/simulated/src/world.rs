@@ -401,3 +401,6 @@ pub(crate) fn describe(permission: &Permission) -> String {
     };
     format!("peer: {peer}, {}", permission.traffic)
 }
+
+#[cfg(test)]
+mod tests;
