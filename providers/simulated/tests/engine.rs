@@ -1,4 +1,5 @@
 //! The engine against the simulated cloud: order, failures, faults, read-backs.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
 mod scene;
 

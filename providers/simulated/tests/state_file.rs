@@ -1,4 +1,5 @@
 //! The state file: what is read, what is refused and where, and what survives a run.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
 mod scene;
 

@@ -1,5 +1,6 @@
 //! Plans and clouds for the scenario tests, in few words.
 #![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where its scene does")]
 
 use std::time::Duration;
 
