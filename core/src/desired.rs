@@ -277,6 +277,11 @@ fn finish_group(
         let atom = atoms.get(group.as_str()).filter(|atom| references.contains(atom))?;
         Some((atom, ranges.iter().copied().collect()))
     });
+    let ignored = parts.members.iter().flat_map(|(cluster, group)| {
+        cluster.ignore.iter().filter(|ignore| ignore.group == group.name).map(|ignore| ignore.traffic)
+    });
+    let ignored: BTreeSet<Traffic> = ignored.collect();
+    let ignored: Vec<Traffic> = ignored.into_iter().collect();
     DesiredGroup {
         addresses: addresses.collect(),
         atom: atoms.intern(security_group.as_str()),
@@ -292,6 +297,7 @@ fn finish_group(
             .map(|(rule, reasons)| DesiredRule { rule, reasons: reasons.into_iter().collect() })
             .collect(),
         held: parts.held.into_iter().collect(),
+        ignored,
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Guard {
 }
 
 /// What the guards forbid in one security group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GuardSet {
     /// Guards that nobody waived there; an expired waiver doesn't count.
     pub guards: Vec<Guard>,
@@ -143,6 +143,44 @@ pub fn guard_set(group: &DesiredGroup, inventory: &Inventory, today: Date) -> Gu
         naming_row(rule, cidr, inventory).map(|_| (rule.rule.traffic, cidr))
     });
     GuardSet { guards: guards.cloned().collect(), exempt: exempt.collect() }
+}
+
+/// What the guards forbid, group by group.
+#[derive(Debug, Clone, Default)]
+pub struct GuardsInForce(BTreeMap<(NetworkName, String), GuardSet>);
+
+impl GuardsInForce {
+    /// What the shipped guards forbid in every desired group.
+    pub fn of(desired: &Desired, inventory: &Inventory, today: Date) -> Self {
+        let groups = desired.networks.iter().flat_map(|(name, network)| network.groups.iter().map(move |g| (name, g)));
+        let sets = groups.map(|(network, group)| {
+            ((network.clone(), group.security_group.to_string()), guard_set(group, inventory, today))
+        });
+        Self(sets.collect())
+    }
+
+    /// What they forbid in one group.
+    pub fn get(&self, network: &NetworkName, security_group: &str) -> Option<&GuardSet> {
+        self.0.get(&(network.clone(), security_group.to_owned()))
+    }
+
+    /// Groups, `NETWORK/SECURITY_GROUP`, in which the guard is waived.
+    pub fn waived(&self, guard: &Guard) -> Vec<String> {
+        let waived = self.0.iter().filter(|(_, set)| set.guards.iter().all(|g| g.name != guard.name));
+        waived.map(|((network, group), _)| format!("{network}/{group}")).collect()
+    }
+}
+
+impl std::fmt::Display for Breach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { network, security_group, guard, rule, traffic, reasons } = self;
+        let from = match rule.peer {
+            RulePeer::Addresses(cidr) => cidr.to_string(),
+            RulePeer::Opaque(..) => "a group".to_owned(),
+        };
+        let row = reasons.first().map(|r| format!(" ({}, row {})", r.cluster, r.row)).unwrap_or_default();
+        write!(f, "guard `{guard}` forbids {traffic} from {from} on `{security_group}` of network `{network}`{row}")
+    }
 }
 
 /// Holds every desired ingress rule against the shipped guards.

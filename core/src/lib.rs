@@ -23,3 +23,4 @@ pub mod rule;
 #[cfg(test)]
 mod testing;
 pub mod traffic;
+pub mod world;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::guard::GuardSet;
 use crate::name::{NetworkName, RuleId};
 use crate::plan::{Action, Step, StepId};
 use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
@@ -35,8 +36,8 @@ pub struct GroupCase {
     pub observed: Vec<(Rule, Option<RuleId>)>,
     /// Rules that must be let through.
     pub required: Vec<Rule>,
-    /// Guards in force: name, and the traffic that must not be open to public addresses.
-    pub guards: Vec<(Arc<str>, Vec<Traffic>)>,
+    /// What must not be open to public addresses.
+    pub guards: GuardSet,
 }
 
 /// What was found about a plan.
@@ -191,7 +192,7 @@ pub fn prove(case: &Case<'_>) -> Proof {
         by_group.entry((&step.network, step.group)).or_default().push(step);
     }
     for group in &case.groups {
-        guards.extend(group.guards.iter().map(|(name, _)| &**name));
+        guards.extend(group.guards.guards.iter().map(|guard| &*guard.name));
         let steps = by_group.get(&(&group.network, group.group)).map_or(&[][..], Vec::as_slice);
         let of_group = GroupProof { case, group, steps, closures: &closures };
         let (held, kept, cut) = of_group.required();
@@ -329,18 +330,24 @@ impl GroupProof<'_> {
 
     /// A packet from a public address that is added although a guard forbids it.
     fn guarded(&self) -> Option<Witness> {
-        let adds =
-            self.steps.iter().filter(|s| changes_rules(s)).flat_map(|s| s.adds.iter().map(move |a| (s.id, &a.rule)));
-        for (step, rule) in adds.filter(|(_, rule)| rule.direction == Direction::Ingress) {
-            let RulePeer::Addresses(range) = rule.peer else { continue };
-            let Some(address) = public_address(range, self.case.trusted) else { continue };
-            let (low, high) = rule.traffic.points();
-            for (name, traffics) in &self.group.guards {
-                let hit = traffics.iter().map(|t| t.points()).find(|(l, h)| low <= *h && *l <= high);
-                if let Some((l, _)) = hit {
-                    let peer = PacketPeer::Address(range.family(), address);
-                    let packet = Packet { direction: Direction::Ingress, peer, point: l.max(low) };
-                    return Some(self.witness(Fault::Guard(name.clone()), step, packet));
+        let rule = |peer, traffic| Rule { direction: Direction::Ingress, peer, traffic };
+        let range = |(traffic, cidr): &(Traffic, Cidr)| rule(RulePeer::Addresses(*cidr), *traffic);
+        let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
+        let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text)).chain(self.case.trusted.iter().copied());
+        let harmless: Vec<Rule> = private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL)).chain(exempt).collect();
+        for step in self.steps.iter().filter(|s| changes_rules(s)) {
+            for add in step.adds.iter().map(|a| a.rule).filter(|r| r.direction == Direction::Ingress) {
+                if !matches!(add.peer, RulePeer::Addresses(_)) {
+                    continue;
+                }
+                for guard in &self.group.guards.guards {
+                    let forbidden: Vec<Rule> = guard.traffic.iter().map(|t| rule(add.peer, *t)).collect();
+                    let packets = classes(&add, harmless.iter().chain(&forbidden));
+                    let is_forbidden = |p: &Packet| forbidden.iter().any(|r| carries(r, p));
+                    let hit = packets.into_iter().find(|p| is_forbidden(p) && !harmless.iter().any(|r| carries(r, p)));
+                    if let Some(packet) = hit {
+                        return Some(self.witness(Fault::Guard(guard.name.clone()), step.id, packet));
+                    }
                 }
             }
         }
@@ -373,38 +380,18 @@ fn changes_rules(step: &Step) -> bool {
     !matches!(step.action, Action::SetMarks | Action::UpdateDescriptions)
 }
 
-const PRIVATE_V4: [(u32, u32); 6] = [
-    (0x0A00_0000, 0x0AFF_FFFF), // 10.0.0.0/8
-    (0x6440_0000, 0x647F_FFFF), // 100.64.0.0/10
-    (0x7F00_0000, 0x7FFF_FFFF), // 127.0.0.0/8
-    (0xA9FE_0000, 0xA9FE_FFFF), // 169.254.0.0/16
-    (0xAC10_0000, 0xAC1F_FFFF), // 172.16.0.0/12
-    (0xC0A8_0000, 0xC0A8_FFFF), // 192.168.0.0/16
+/// Ranges that nobody outside can reach: RFC 1918, RFC 6598, loopback, link-local, ULA.
+const PRIVATE: [&str; 9] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "::1/128",
+    "fe80::/10",
+    "fc00::/7",
 ];
-
-const PRIVATE_V6: [(u128, u128); 3] = [
-    (1, 1),                               // ::1
-    (0xFC00 << 112, (0xFE00 << 112) - 1), // fc00::/7
-    (0xFE80 << 112, (0xFEC0 << 112) - 1), // fe80::/10
-];
-
-/// The lowest address of a range that is neither private nor trusted.
-fn public_address(range: Cidr, trusted: &[Cidr]) -> Option<u128> {
-    let (first, last) = range.bounds();
-    let mut inside: Vec<(u128, u128)> = match range.family() {
-        Family::Ipv4 => PRIVATE_V4.iter().map(|(a, b)| (u128::from(*a), u128::from(*b))).collect(),
-        _ => PRIVATE_V6.to_vec(),
-    };
-    inside.extend(trusted.iter().filter(|t| t.family() == range.family()).map(|t| t.bounds()));
-    inside.sort_unstable();
-    let mut address = first;
-    for (a, b) in inside {
-        if a <= address && address <= b {
-            address = b.checked_add(1)?;
-        }
-    }
-    (address <= last).then_some(address)
-}
 
 #[cfg(test)]
 mod tests;

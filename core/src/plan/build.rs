@@ -187,6 +187,7 @@ pub fn plan(
     unopened.sort();
     Ok(Plan {
         owner: inventory.owner.clone(),
+        trusted: inventory.trusted.clone(),
         networks,
         steps,
         proof,
@@ -256,19 +257,22 @@ fn group(
         rules.map(|(_, rule)| rule)
     };
     let mut changes = GroupChanges { group: Some(linked.atom), ..GroupChanges::default() };
-    let step_rule = |rule: &ObservedRule| StepRule {
+    let with_marks = |rule: &ObservedRule, marks: Vec<Mark>| StepRule {
         rule: rule.rule,
         id: rule.id.clone(),
         description: rule.description.clone(),
-        marks: marks.clone(),
+        marks,
         reasons: Vec::new(),
     };
+    // A removal says which marks of ours were seen: the provider looks for others' right before.
+    let is_ours = |m: &&Mark| m.owner == *ours.owner && ours.clusters.contains(&m.cluster);
+    let with_seen = |rule: &ObservedRule| with_marks(rule, rule.marks.iter().filter(is_ours).cloned().collect());
     let mut stale = 0;
     if selected {
         changes.adds = diff.adds.iter().map(|add| to_add(add, &marks, dialect)).collect();
-        changes.removes = of_fate(&[Fate::Remove]).map(step_rule).collect();
-        changes.joins = of_fate(&[Fate::Join]).map(step_rule).collect();
-        changes.leaves = of_fate(&[Fate::Leave]).map(step_rule).collect();
+        changes.removes = of_fate(&[Fate::Remove]).map(with_seen).collect();
+        changes.joins = of_fate(&[Fate::Join]).map(|r| with_marks(r, marks.clone())).collect();
+        changes.leaves = of_fate(&[Fate::Leave]).map(with_seen).collect();
         if linked.observed.is_none() {
             changes.create = Some(group_description(linked, ours.owner, dialect));
             changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();
@@ -476,7 +480,7 @@ pub(super) fn case(
         group: plan.atom,
         observed,
         required: plan.diff.required.iter().map(|r| r.rule).collect(),
-        guards: guards.of(network, &plan.security_group),
+        guards: guards.get(network, &plan.security_group).cloned().unwrap_or_default(),
     }
 }
 

@@ -111,6 +111,7 @@ pub fn destroy(
     let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps: Vec::new() });
     Ok(Plan {
         owner: inventory.owner.clone(),
+        trusted: inventory.trusted.clone(),
         networks,
         steps,
         proof,

@@ -18,13 +18,15 @@ use crate::inventory::{Network, Ownership};
 use crate::name::{ClusterName, NodeGroupName, Owner};
 use crate::observed::{Observed, ObservedGroup};
 use crate::proof::Proof;
-use crate::rule::{Atom, Atoms};
+use crate::rule::{Atom, Atoms, Cidr};
 
 /// What would change, in which order, and why that is safe.
 #[derive(Debug)]
 pub struct Plan {
     /// Whose.
     pub owner: Owner,
+    /// Ranges that are not public, beside the private ones.
+    pub trusted: Vec<Cidr>,
     /// In the inventory's order.
     pub networks: Vec<NetworkPlan>,
     /// In an order that keeps every `depends_on`.

@@ -6,7 +6,7 @@ use crate::testing::{atom, cases, network, rule, rules, small_rule, small_rules,
 
 fn case_of(group: &str, observed: &[&str], required: &[&str]) -> GroupCase {
     let observed = observed.iter().map(|t| (rule(t), None)).collect();
-    GroupCase { network: network(), group: atom(group), observed, required: rules(required), guards: Vec::new() }
+    GroupCase { network: network(), group: atom(group), observed, required: rules(required), guards: GuardSet::default() }
 }
 
 fn proof_of(groups: Vec<GroupCase>, steps: &[Step]) -> Proof {
@@ -115,11 +115,29 @@ fn rules_of_a_group_just_made_open_nothing() {
     assert_eq!(fault(vec![web], &[step(1, "web", Action::CreateGroup, &["all to 0.0.0.0/0"], &[], &[])]), None);
 }
 
+fn etcd_guard(traffic: &str) -> GuardSet {
+    let traffic = vec![Traffic::parse(traffic).unwrap()];
+    let guard = crate::guard::Guard { name: "etcd-public".into(), traffic, why: String::new(), source: String::new() };
+    GuardSet { guards: vec![guard], exempt: Vec::new() }
+}
+
+#[test]
+fn what_a_row_itself_names_is_exempt_and_no_more() {
+    let exempt = vec![(Traffic::parse("2379/tcp").unwrap(), Cidr::parse("0.0.0.0/0").unwrap())];
+    let guards = GuardSet { exempt, ..etcd_guard("2379-2380/tcp") };
+    let adds = |text: &str| {
+        let web = GroupCase { guards: guards.clone(), ..case_of("web", &[], &[text]) };
+        fault(vec![web], &[step(1, "web", ADD, &[text], &[], &[])])
+    };
+    assert_eq!(adds("2379/tcp from 0.0.0.0/0"), None);
+    assert_eq!(adds("2379-2380/tcp from 0.0.0.0/0"), Some((Fault::Guard("etcd-public".into()), 1)));
+    assert_eq!(adds("2379/tcp from ::/0"), Some((Fault::Guard("etcd-public".into()), 1)));
+}
+
 #[test]
 fn a_guard_forbids_public_addresses_only() {
     let guarded = |text: &str| {
-        let guards = vec![("etcd-public".into(), vec![rule("2379-2380/tcp from g:db").traffic])];
-        let web = GroupCase { guards, ..case_of("web", &[], &[text]) };
+        let web = GroupCase { guards: etcd_guard("2379-2380/tcp"), ..case_of("web", &[], &[text]) };
         fault(vec![web], &[step(1, "web", ADD, &[text], &[], &[])])
     };
     let refused = Some((Fault::Guard("etcd-public".into()), 1));
@@ -138,8 +156,7 @@ fn a_guard_forbids_public_addresses_only() {
 
 #[test]
 fn trusted_ranges_are_not_public() {
-    let guards = vec![("etcd-public".into(), vec![rule("2379/tcp from g:db").traffic])];
-    let web = GroupCase { guards, ..case_of("web", &[], &["2379/tcp from 203.0.113.0/24"]) };
+    let web = GroupCase { guards: etcd_guard("2379/tcp"), ..case_of("web", &[], &["2379/tcp from 203.0.113.0/24"]) };
     let steps = [step(1, "web", ADD, &["2379/tcp from 203.0.113.0/24"], &[], &[])];
     let trusted = |text: &str| {
         prove(&Case {
@@ -272,7 +289,7 @@ proptest! {
             group: atom("web"),
             observed: observed.iter().map(|r| (*r, None)).collect(),
             required: required.clone(),
-            guards: Vec::new(),
+            guards: GuardSet::default(),
         };
         let proof = prove(&Case { groups: vec![web], steps: &steps, trusted: &[], gaps: Vec::new() });
         let cut = proof.witness.as_ref().is_some_and(|w| w.fault == Fault::Cut);
