@@ -62,7 +62,7 @@ impl<'a> Facts<'a> {
     }
 
     fn default(&self, option: &str) -> Option<&OptionDefault> {
-        self.cluster.profile.defaults.iter().find(|default| *default.option == *option)
+        default_in(&self.cluster.profile.defaults, option, &|option| self.values(option, None))
     }
 
     /// Decides a condition; `multihomed` is the word of the group that the row is local to.
@@ -92,6 +92,17 @@ impl<'a> Facts<'a> {
         let defaults = options.iter().filter_map(|option| self.default(option));
         defaults.map(|d| (d.option.clone(), d.value.to_string(), d.source.clone())).collect()
     }
+}
+
+fn default_in<'a>(
+    defaults: &'a [OptionDefault],
+    option: &str,
+    set: &dyn Fn(&str) -> Option<Vec<OptionValue>>,
+) -> Option<&'a OptionDefault> {
+    let index = defaults.iter().position(|default| *default.option == *option)?;
+    let (earlier, default) = (&defaults[..index], &defaults[index]);
+    let values = |option: &str| set(option).or_else(|| default_in(earlier, option, set).map(|d| vec![d.value.clone()]));
+    (evaluate(&default.when, &values) == Truth::Yes).then_some(default)
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -262,6 +262,16 @@ fn the_product_s_default_opens_a_row_and_is_named() {
 }
 
 #[test]
+fn a_default_may_hang_on_another_option() {
+    let mut inventory = downstream("downstream-node-pools");
+    assert_eq!(why_not(&inventory, "mgmt", "pod-cidr-traffic"), [""; 0]);
+    let source = "Flannel backends: VXLAN encapsulates pod packets";
+    assert!(assumed(&inventory, "mgmt").contains(&format!("firewall=false ({source})")));
+    inventory.cluster("mgmt").set("cni_backend", "host-gw");
+    assert_eq!(why_not(&inventory, "mgmt", "pod-cidr-traffic"), ["option not set: firewall"]);
+}
+
+#[test]
 fn a_default_that_decides_nothing_is_not_named() {
     let mut inventory = downstream("downstream-node-pools");
     inventory.cluster("prod").set("cni", "calico");

@@ -69,6 +69,7 @@ struct File {
 struct FileDefault {
     option: String,
     value: OptionValue,
+    when: Option<RawCondition>,
     source: String,
 }
 
@@ -123,12 +124,13 @@ pub(super) fn parse(text: &str, vocabulary: &Vocabulary) -> Result<Profile, Prof
         fixes.insert(Arc::from(option), value);
     }
     let mut defaults = Vec::new();
-    for FileDefault { option, value, source } in file.defaults {
+    for FileDefault { option, value, when, source } in file.defaults {
         vocabulary.check_option(&option, &value).map_err(head)?;
         if defaults.iter().any(|d: &OptionDefault| *d.option == *option) {
             return Err(head(format!("option `{option}` has two defaults")));
         }
-        defaults.push(OptionDefault { option: option.into(), value, source });
+        let when = when.map_or(Ok(Condition::All(Vec::new())), |when| when.check(vocabulary)).map_err(head)?;
+        defaults.push(OptionDefault { option: option.into(), value, when, source });
     }
 
     let mut ids = BTreeSet::new();

@@ -157,6 +157,8 @@ pub struct OptionDefault {
     pub option: Arc<str>,
     /// Its value.
     pub value: OptionValue,
+    /// When that is the default; of the other options' defaults it sees those that stand before it.
+    pub when: Condition,
     /// Where the documentation says so, for people: `K3s default`.
     pub source: String,
 }

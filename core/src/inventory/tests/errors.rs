@@ -505,6 +505,16 @@ fn a_row_of_another_profile() {
 }
 
 #[test]
+fn an_unknown_guard() {
+    check_error(
+        "guard: kubelet-public",
+        "guard: «kublet-public»",
+        "unknown guard: `kublet-public`",
+        "did you mean `kubelet-public`?",
+    );
+}
+
+#[test]
 fn a_waiver_of_nothing() {
     check_error("{ row: rancher-ssh, why", "{ «why»", "`row` or `guard` is missing", "name the profile's row");
 }
