@@ -37,7 +37,7 @@ pub(super) fn cluster(
     let options = fields.get("options").map(|node| options(cx, profile.as_deref(), node)).unwrap_or_default();
     let values = fields.get("values").map(|node| values(cx, profile.as_deref(), node)).unwrap_or_default();
     let cidrs = fields.get("cidrs").map(|node| cidrs(cx, node)).unwrap_or_default();
-    let egress = fields.get("egress").and_then(|node| node.choice(cx.report, &EGRESS)).unwrap_or_default();
+    let egress = fields.get("egress").and_then(|node| node.choice(cx.report, "egress", &EGRESS)).unwrap_or_default();
 
     let own_peers = fields.get("peers");
     let mut all_peers = peers.clone();

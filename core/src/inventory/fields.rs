@@ -36,8 +36,17 @@ impl Node {
     pub fn boolean(&self, report: &Report) -> Option<bool> {
         match &self.value {
             Value::Bool(value) => Some(*value),
-            _ => {
-                report.add(self.wrong_type("`true` or `false`"));
+            other => {
+                let help = match other {
+                    Value::Text(text) if ["true", "yes", "on"].contains(&text.as_str()) => {
+                        Some("write `true`, without quotes")
+                    }
+                    Value::Text(text) if ["false", "no", "off"].contains(&text.as_str()) => {
+                        Some("write `false`, without quotes")
+                    }
+                    _ => None,
+                };
+                report.add(self.wrong_type("`true` or `false`").maybe_help(help.map(str::to_owned)));
                 None
             }
         }
@@ -114,12 +123,12 @@ impl Node {
         }
     }
 
-    /// One of a few words.
-    pub fn choice<T: Copy>(&self, report: &Report, words: &[(&'static str, T)]) -> Option<T> {
+    /// One of a few words; `what` names the kind of word.
+    pub fn choice<T: Copy>(&self, report: &Report, what: &str, words: &[(&'static str, T)]) -> Option<T> {
         let text = self.text(report)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
-            report.add(self.unknown(&self.place.path.subject(), words.iter().map(|(word, _)| *word)));
+            report.add(self.unknown(what, words.iter().map(|(word, _)| *word)));
         }
         found
     }

@@ -39,7 +39,7 @@ pub(super) fn group(
     };
     let ownership = fields.get("ownership");
     let at_ownership = ownership.map_or(&key.place, |node| &node.place).clone();
-    let ownership = ownership.and_then(|node| node.choice(cx.report, &OWNERSHIPS));
+    let ownership = ownership.and_then(|node| node.choice(cx.report, "ownership", &OWNERSHIPS));
     let create = fields.get("create").and_then(|node| Some((node, node.boolean(cx.report)?)));
     let addresses = fields.get("addresses").and_then(|node| addresses(cx, node)).unwrap_or_default();
     let multihomed = fields.get("multihomed").and_then(|node| node.boolean(cx.report));

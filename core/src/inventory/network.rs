@@ -105,7 +105,7 @@ fn links(cx: &Context<'_>, node: &Node) -> BTreeMap<NetworkName, Link> {
         if !known && !cx.index.partial {
             cx.report.add(key.unknown("network", cx.index.networks.iter().copied()));
         }
-        if let Some((link, name)) = value.choice(cx.report, &LINKS).zip(NetworkName::new(&key.text).ok()) {
+        if let Some((link, name)) = value.choice(cx.report, "link", &LINKS).zip(NetworkName::new(&key.text).ok()) {
             links.insert(name, link);
         }
     }

@@ -191,7 +191,7 @@ fn a_link_to_an_unknown_network() {
 
 #[test]
 fn an_unknown_kind_of_link() {
-    check_error("hub: reference", "hub: «refrence»", "unknown `hub`: `refrence`", "did you mean `reference`?");
+    check_error("hub: reference", "hub: «refrence»", "unknown link: `refrence`", "did you mean `reference`?");
 }
 
 // Clusters.
@@ -270,7 +270,7 @@ fn an_option_that_is_true_or_false() {
         "rancher_external_lb: false",
         "rancher_external_lb: «no»",
         "`rancher_external_lb` must be `true` or `false`, and is the text `no`",
-        "",
+        "write `false`, without quotes",
     );
 }
 
@@ -317,7 +317,7 @@ fn a_range_that_is_none() {
 
 #[test]
 fn an_unknown_egress() {
-    check_error("egress: open", "egress: «closed»", "unknown `egress`: `closed`", "known: open, strict");
+    check_error("egress: open", "egress: «closed»", "unknown egress: `closed`", "known: open, strict");
 }
 
 // Groups.
@@ -367,7 +367,7 @@ fn a_group_of_another_type() {
 
 #[test]
 fn an_unknown_ownership() {
-    check_error("ownership: shared, create: true,", "ownership: «share»,", "unknown `ownership`: `share`", "`shared`");
+    check_error("ownership: shared, create: true,", "ownership: «share»,", "unknown ownership: `share`", "`shared`");
 }
 
 #[test]
