@@ -1,0 +1,1 @@
+//! Answers of EC2, written by hand, replayed through the real SDK.
