@@ -89,7 +89,7 @@ impl Aws {
                     doing,
                     message: format!("the answer (HTTP {status}) can't be read: {}", causes(error)),
                     request_id: request_id(None, raw),
-                    help: Some(format!("{NOT_EC2}, and that no proxy answers in its place{}", self.at_endpoint())),
+                    help: Some(self.not_ec2()),
                 }
             }
             SdkError::TimeoutError(_) => CloudError {
@@ -113,7 +113,7 @@ impl Aws {
         let code = error.code().unwrap_or_default();
         let said = error.message().unwrap_or_default();
         let message = match (code, said) {
-            ("", "") => format!("HTTP {status} without AWS's error code"),
+            ("", "") => format!("the answer (HTTP {status}) can't be read: {}", causes(error)),
             ("", said) => format!("HTTP {status}: {said}"),
             (code, "") => code.to_owned(),
             (code, said) => format!("{code}: {said}"),
@@ -122,13 +122,19 @@ impl Aws {
             ErrorKind::Throttled(retry_after(raw))
         } else if status >= 500 {
             ErrorKind::Transient
+        } else if status < 400 {
+            // Carried out, perhaps, and the answer is garbled.
+            ErrorKind::Lost
         } else if code == "InvalidGroup.NotFound" && self.session.made_any_in(said) {
             // A group made seconds ago is not known everywhere yet ("Eventual consistency in the Amazon EC2 API").
             ErrorKind::Transient
         } else {
             ErrorKind::Final
         };
-        let help = self.advice(asked, code, said);
+        let help = match code {
+            "" => Some(self.not_ec2()),
+            _ => self.advice(asked, code, said),
+        };
         CloudError { kind, doing, message, request_id: request_id(error.meta().request_id(), raw), help }
     }
 
@@ -229,6 +235,10 @@ impl Aws {
             (None, Some(profile)) => format!("the credentials of profile `{profile}`"),
             (None, None) => "these credentials".to_owned(),
         }
+    }
+
+    fn not_ec2(&self) -> String {
+        format!("{NOT_EC2}, and that no proxy answers in its place{}", self.at_endpoint())
     }
 
     fn at_endpoint(&self) -> String {
