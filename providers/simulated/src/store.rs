@@ -151,8 +151,13 @@ impl Store {
         let nth = *nth;
         let number = self.counts.values().sum();
         let request_id = format!("simulated-{number}");
+        let tell = |answer: &Answer| {
+            let About { kind, group, rules } = *about;
+            tracing::debug!(number, kind = kind.as_str(), group, rules, ?answer, "call");
+        };
         let log = |store: &mut Self, answer| {
             let About { kind, group, rules } = *about;
+            tell(&answer);
             store.log.push(CallRecord { number, kind, group: group.to_owned(), rules, answer });
         };
         let _lock = self.path.as_deref().map(lock_folder);
@@ -161,6 +166,7 @@ impl Store {
         let strike = self.state.faults.strike(number, about.kind, nth);
         if let Some(Strike { fault: Fault::KillBefore, .. }) = strike {
             self.save().map_err(|error| unusable(&error))?;
+            tell(&Answer::Struck(Fault::KillBefore));
             std::process::exit(KILLED);
         }
         let not_done = match strike {
@@ -186,6 +192,7 @@ impl Store {
         }
         if let Some(Strike { fault: fault @ (Fault::LostAnswer | Fault::Kill), .. }) = strike {
             if fault == Fault::Kill {
+                tell(&Answer::Struck(fault));
                 std::process::exit(KILLED);
             }
             log(self, Answer::Struck(fault));
