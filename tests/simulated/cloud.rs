@@ -135,10 +135,14 @@ fn spell(rule: &Value, names: &BTreeMap<String, String>) -> String {
     format!("{way} {traffic} {}", names.get(peer).map_or(peer, String::as_str))
 }
 
-/// The names of all groups, in the file's order.
+/// The names of all groups, sorted.
 #[track_caller]
 pub fn group_names(scene: &Scene) -> Vec<String> {
-    state(scene)["groups"].as_array().unwrap().iter().map(|g| g["name"].as_str().unwrap().to_owned()).collect()
+    let state = state(scene);
+    let names = state["groups"].as_array().unwrap().iter().map(|group| group["name"].as_str().unwrap().to_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
 }
 
 /// Every call that reached the cloud, by EC2's name, in order; from the cloud's own log.
