@@ -68,7 +68,11 @@ fn a_port_above_65535() {
 
 #[test]
 fn a_reversed_range() {
-    assert_refused(&with_rule("from: 192.0.2.0/24, to: all, allow: [«9000-8000/tcp], why: x"), "9000-8000 is reversed", "`30000-32767/tcp+udp`");
+    assert_refused(
+        &with_rule("from: 192.0.2.0/24, to: all, allow: [«9000-8000/tcp], why: x"),
+        "9000-8000 is reversed",
+        "`30000-32767/tcp+udp`",
+    );
 }
 
 #[test]
@@ -110,7 +114,11 @@ fn an_unknown_group() {
 
 #[test]
 fn a_key_twice() {
-    assert_refused(&changed("owner: platform", "owner: platform\n«owner: sales"), "`owner` stands here twice", "remove");
+    assert_refused(
+        &changed("owner: platform", "owner: platform\n«owner: sales"),
+        "`owner` stands here twice",
+        "remove",
+    );
 }
 
 #[test]

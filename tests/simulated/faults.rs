@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::cloud::{NODES, NODES_INBOUND, PROD, applied, by_hand, calls, group_names, mutating, rules, rules_of, scene, tcp};
+use crate::cloud::{
+    NODES, NODES_INBOUND, PROD, applied, by_hand, calls, group_names, mutating, rules, rules_of, scene, tcp,
+};
 use crate::support::{Scene, assert_private};
 
 /// A scene with an empty cloud in which these calls go wrong.
@@ -37,7 +39,10 @@ fn a_call_that_fails_for_good_ends_with_3_and_the_clouds_words() {
     let scene = denied_half_way();
     let ran = scene.run(&["apply"]).exits(3);
     // Three groups and two of the three batches of rules.
-    ran.complains("UnauthorizedOperation").complains("simulated-").complains("5 calls done, 1 left").complains("apply again");
+    ran.complains("UnauthorizedOperation")
+        .complains("simulated-")
+        .complains("5 calls done, 1 left")
+        .complains("apply again");
     assert_eq!(group_names(&scene), ["prod-control", "prod-etcd", "prod-workers"]);
 }
 
@@ -92,7 +97,8 @@ fn a_journal_goes_where_it_is_told() {
 fn without_a_place_for_the_journal_no_call_is_made() {
     let scene = scene(NODES);
     scene.write("taken", "a file, not a folder");
-    let ran = scene.run(&["apply", "--journal", "taken/run.jsonl"]).exits(1).complains("journal").complains("--journal");
+    let ran =
+        scene.run(&["apply", "--journal", "taken/run.jsonl"]).exits(1).complains("journal").complains("--journal");
     assert_eq!(mutating(&ran), [""; 0]);
     assert_eq!(scene.read("cloud.json"), None);
 }

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::cloud::{ALL_OUT, NODES, NODES_INBOUND, PROD, applied, by_hand, calls, decisive, group_names, mutating, rules, rules_of};
+use crate::cloud::{
+    ALL_OUT, NODES, NODES_INBOUND, PROD, applied, by_hand, calls, decisive, group_names, mutating, rules, rules_of,
+};
 use crate::cloud::{scene, tcp};
 
 #[test]
@@ -162,7 +164,8 @@ fn all_of_ipv4_never_means_all_of_ipv6() {
 
 /// 25 clusters of 4 groups each.
 fn fleet() -> String {
-    let mut text = "version: 1\nowner: platform\nnetworks:\n  lab: { simulated: { state: cloud.json } }\nclusters:\n".to_owned();
+    let mut text =
+        "version: 1\nowner: platform\nnetworks:\n  lab: { simulated: { state: cloud.json } }\nclusters:\n".to_owned();
     for n in 0..25 {
         text += &format!(
             "  c{n}:\n    network: lab\n    profile: downstream-node-pools\n    rancher_version: \"2.4\"\n    \

@@ -10,7 +10,9 @@ use crate::support::Scene;
 /// A scene in sync, but for so many rules that somebody made by hand in a group of 13.
 fn with_extra_rules(how_many: u16) -> Scene {
     let scene = applied(NODES);
-    by_hand(&scene, |state| rules(state, "rancher-nodes").extend((0..how_many).map(|n| tcp(8100 + 2 * n, "192.0.2.0/24"))));
+    by_hand(&scene, |state| {
+        rules(state, "rancher-nodes").extend((0..how_many).map(|n| tcp(8100 + 2 * n, "192.0.2.0/24")))
+    });
     scene
 }
 

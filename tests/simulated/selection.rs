@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::cloud::{NODES, NODES_INBOUND, PROD, applied, by_hand, group_names, rules, rules_of, scene, tcp, with_groups};
+use crate::cloud::{
+    NODES, NODES_INBOUND, PROD, applied, by_hand, group_names, rules, rules_of, scene, tcp, with_groups,
+};
 
 const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
 
@@ -157,7 +159,8 @@ fn a_row_without_peer_is_reported_and_what_is_observed_of_it_is_held() {
     let without = PROD.replace("  kube-api-clients: { cidrs: [203.0.113.0/24] }\n", "");
     let scene = applied(&without);
     by_hand(&scene, |state| rules(state, "prod-control").push(tcp(6443, "192.0.2.0/24")));
-    let report = scene.run(&["drift"]).exits(0).says("clients-kube-api").says("add peers.kube-api-clients").says("held");
+    let report =
+        scene.run(&["drift"]).exits(0).says("clients-kube-api").says("add peers.kube-api-clients").says("held");
     assert!(report.stdout.contains("192.0.2.0/24"), "{}", report.stdout);
     scene.run(&["apply"]).exits(0);
     assert!(rules_of(&scene, "prod-control").contains(&"in 6443/tcp 192.0.2.0/24".to_owned()));
