@@ -7,11 +7,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Keeps cloud firewalls true: works out which ports every node group of a cluster needs, compares that with what the
 /// cloud has, and repairs the difference without ever cutting a required connection.
 #[derive(Debug, Parser)]
-#[command(name = "rsgsync", version, propagate_version = true, max_term_width = 100, after_help = "\
+#[command(
+    name = "rsgsync",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
 Exit codes: 0 done, or nothing to do · 1 error or refusal · 2 changes pending (drift, plan --detailed-exitcode) · \
 3 apply stopped part-way or unconfirmed, journal kept.
 
-Start with `rsgsync plan --inventory examples/quickstart.yaml`: it needs no account.")]
+Start with `rsgsync plan --inventory examples/quickstart.yaml`: it needs no account."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -66,7 +66,11 @@ impl Wish {
                 ),
             }
         });
-        let expired = self.verdict.expired.iter().map(|breach| format!("{breach}: the waiver has expired, the rule is withdrawn"));
+        let expired = self
+            .verdict
+            .expired
+            .iter()
+            .map(|breach| format!("{breach}: the waiver has expired, the rule is withdrawn"));
         allowed.chain(expired).collect()
     }
 
@@ -98,9 +102,12 @@ pub struct Opened {
 /// Opens the clouds of networks that have groups; makes no call.
 pub fn open(wish: &Wish) -> Result<Vec<Opened>, Failure> {
     let used = |n: &&Network| wish.desired.networks.get(&n.name).is_some_and(|d| !d.groups.is_empty());
-    let opened = wish.inventory.networks.values().filter(used).map(|network| {
-        clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud })
-    });
+    let opened = wish
+        .inventory
+        .networks
+        .values()
+        .filter(used)
+        .map(|network| clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud }));
     let (mut ok, mut errors) = (Vec::new(), Vec::new());
     for one in opened {
         match one {
@@ -172,12 +179,7 @@ fn inputs<'a>(
 }
 
 /// Makes the plan from what was read.
-pub fn make_plan(
-    wish: &Wish,
-    opened: &[Opened],
-    readings: Readings,
-    options: &PlanOptions,
-) -> Result<Plan, Failure> {
+pub fn make_plan(wish: &Wish, opened: &[Opened], readings: Readings, options: &PlanOptions) -> Result<Plan, Failure> {
     let Readings { observed, calls, desired } = readings;
     let inputs = inputs(opened, observed, calls);
     let mut plan = plan(&wish.inventory, &wish.flows, desired, inputs, &wish.guards, options)?;

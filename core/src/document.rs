@@ -520,8 +520,12 @@ pub fn peer_entry(peer: RulePeer, network: &NetworkPlan) -> PeerEntry {
                 None => entry.security_group = Some(text.to_owned()),
             }
         }
-        RulePeer::Opaque(PeerKind::PrefixList, atom, _) => entry.prefix_list = Some(network.atoms.text(atom).to_owned()),
-        RulePeer::Opaque(PeerKind::AddressGroup, atom, _) => entry.address_group = Some(network.atoms.text(atom).to_owned()),
+        RulePeer::Opaque(PeerKind::PrefixList, atom, _) => {
+            entry.prefix_list = Some(network.atoms.text(atom).to_owned())
+        }
+        RulePeer::Opaque(PeerKind::AddressGroup, atom, _) => {
+            entry.address_group = Some(network.atoms.text(atom).to_owned())
+        }
         RulePeer::Opaque(PeerKind::ServiceAccount, atom, _) => {
             entry.service_account = Some(network.atoms.text(atom).to_owned());
         }

@@ -76,21 +76,29 @@ fn head(out: &mut String, network: &NetworkPlan) {
 }
 
 fn assumptions(out: &mut String, plan: &Plan) {
-    let assumed: Vec<String> =
-        plan.assumed.iter().map(|a| format!("{} {}={} ({})", a.cluster, a.option, a.value, a.source)).collect();
+    let mut by_source: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+    for a in &plan.assumed {
+        by_source.entry((a.cluster.to_string(), &a.source)).or_default().push(format!("{}={}", a.option, a.value));
+    }
+    let assumed: Vec<String> = by_source
+        .into_iter()
+        .map(|((cluster, source), options)| format!("{cluster} {} ({source})", options.join(" ")))
+        .collect();
     let mut undecided: BTreeMap<(String, String), usize> = BTreeMap::new();
     for row in &plan.unopened {
         if let Why::OptionNotSet(options) = &row.why {
             *undecided.entry((row.cluster.to_string(), options.join(", "))).or_default() += 1;
         }
     }
-    let undecided: Vec<String> =
-        undecided.into_iter().map(|((cluster, options), rows)| format!("{cluster} {options} ({})", count(rows, "row"))).collect();
+    let undecided: Vec<String> = undecided
+        .into_iter()
+        .map(|((cluster, options), rows)| format!("{cluster} {options} ({})", count(rows, "row")))
+        .collect();
     if !assumed.is_empty() {
-        let _ = writeln!(out, "{}", paint(FAINT, &format!("assumed: {}", assumed.join(", "))));
+        let _ = writeln!(out, "{}", paint(FAINT, &format!("assumed: {}", assumed.join("\n         "))));
     }
     if !undecided.is_empty() {
-        let _ = writeln!(out, "{}", paint(FAINT, &format!("undecided: {}", undecided.join(", "))));
+        let _ = writeln!(out, "{}", paint(FAINT, &format!("undecided: {}", undecided.join("\n           "))));
     }
 }
 
@@ -104,7 +112,12 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
     let _ = writeln!(out, "  {}", escape(&summary(network, group, steps)));
     if group.status == GroupStatus::Adopt {
         let goes: usize = steps.iter().filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
-        let _ = writeln!(out, "    {} this group: rsgsync will own all its rules; {} will go", paint(CHANGE, "ADOPTS"), count(goes, "rule"));
+        let _ = writeln!(
+            out,
+            "    {} this group: rsgsync will own all its rules; {} will go",
+            paint(CHANGE, "ADOPTS"),
+            count(goes, "rule")
+        );
     }
     for step in steps {
         let line = |sign, rule: &StepRule, why: String| rule_line(network, sign, &rule.rule, &why);
@@ -114,8 +127,12 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
                 step.removes.iter().for_each(|r| out.push_str(&line('−', r, why_removed(group, r))));
             }
             Action::SetMarks => {
-                step.adds.iter().for_each(|r| out.push_str(&line('=', r, "another owner's; gets our mark beside theirs".into())));
-                step.removes.iter().for_each(|r| out.push_str(&line('=', r, "another owner's too; loses our mark, stays".into())));
+                step.adds
+                    .iter()
+                    .for_each(|r| out.push_str(&line('=', r, "another owner's; gets our mark beside theirs".into())));
+                step.removes
+                    .iter()
+                    .for_each(|r| out.push_str(&line('=', r, "another owner's too; loses our mark, stays".into())));
             }
             Action::UpdateDescriptions => described(out, network, group, step),
             Action::CreateGroup | Action::DeleteGroup => {}
@@ -175,20 +192,19 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
     format!("{account}{}", name.into_iter().flatten().next().unwrap_or_default())
 }
 
+/// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.
 fn why_added(rule: &StepRule) -> String {
-    let whys: BTreeSet<&str> = rule.reasons.iter().map(|r| &*r.why).collect();
-    let rows: BTreeSet<String> = rule.reasons.iter().map(|r| format!("{}/{}", r.profile, r.row)).collect();
-    let rows: Vec<String> = rows.into_iter().collect();
-    let whys = whys.into_iter().collect::<Vec<_>>().join("; ");
-    match rows.as_slice() {
-        [] if whys.is_empty() => "outbound is open".to_owned(),
-        [] => whys,
-        [one] => format!("{whys}  [{one}]"),
-        [first, rest @ ..] => format!("{whys}  [{first} and {} more]", rest.len()),
+    match rule.reasons.as_slice() {
+        [] => "outbound is open".to_owned(),
+        [one] => format!("{}  [{}]", one.why, one.row),
+        [first, more @ ..] => format!("{}  [{} +{}]", first.why, first.row, more.len()),
     }
 }
 
 fn why_removed(group: &GroupPlan, rule: &StepRule) -> String {
+    if group.status == GroupStatus::Delete {
+        return "frees the group that it refers to".to_owned();
+    }
     let overlapping = group.wanted.iter().any(|w| {
         w.rule.direction == rule.rule.direction && w.rule.peer == rule.rule.peer && {
             let ((a, b), (c, d)) = (w.rule.traffic.points(), rule.rule.traffic.points());
@@ -216,7 +232,8 @@ fn described(out: &mut String, network: &NetworkPlan, group: &GroupPlan, step: &
         let (way, side) = way(rule.rule.direction);
         let traffic = rule.rule.traffic.to_string();
         let peer = escape(&peer(network, &rule.rule));
-        let _ = writeln!(out, "    {} {way:<4}{traffic:<18}{side:<5}{peer:<26} description {words}", paint(CHANGE, "~"));
+        let _ =
+            writeln!(out, "    {} {way:<4}{traffic:<18}{side:<5}{peer:<26} description {words}", paint(CHANGE, "~"));
     }
 }
 
@@ -227,11 +244,17 @@ fn quiet_groups(out: &mut String, plan: &Plan) {
             in_sync += usize::from(group.status == GroupStatus::InSync);
             let name = network.group_name(group.atom);
             if group.outbound_closed {
-                let _ = writeln!(out, "{} {} lets not everything out; the group is not ours to open", paint(CHANGE, "note"), escape(name));
+                let _ = writeln!(
+                    out,
+                    "{} {} lets not everything out; the group is not ours to open",
+                    paint(CHANGE, "note"),
+                    escape(name)
+                );
             }
             if group.stale_descriptions > 0 && group.status == GroupStatus::InSync {
                 let stale = count(group.stale_descriptions, "description");
-                let _ = writeln!(out, "{} {}: {stale} would read otherwise (--tidy)", paint(FAINT, "note"), escape(name));
+                let _ =
+                    writeln!(out, "{} {}: {stale} would read otherwise (--tidy)", paint(FAINT, "note"), escape(name));
             }
         }
     }
@@ -251,7 +274,8 @@ fn held_and_ignored(out: &mut String, plan: &Plan) {
                 for (rule, _) in observed.rules.iter().zip(&group.diff.fates).filter(|(_, f)| **f == fate) {
                     let (way, side) = way(rule.rule.direction);
                     let peer = peer(network, &rule.rule);
-                    let rule = format!("{way} {} {side} {peer} on {}", rule.rule.traffic, network.group_name(group.atom));
+                    let rule =
+                        format!("{way} {} {side} {peer} on {}", rule.rule.traffic, network.group_name(group.atom));
                     let _ = writeln!(out, "{} {}   {}", paint(CHANGE, word), escape(&rule), paint(FAINT, why));
                 }
             }
@@ -284,10 +308,12 @@ fn not_opened(out: &mut String, rows: &[Unopened]) {
         out.push('\n');
     }
     for ((cluster, what), rows) in lines {
-        let _ = writeln!(out, "{} {cluster}  {}   {}", paint(CHANGE, "not opened"), rows.join(", "), paint(FAINT, &what));
+        let _ =
+            writeln!(out, "{} {cluster}  {}   {}", paint(CHANGE, "not opened"), rows.join(", "), paint(FAINT, &what));
     }
 }
 
+/// A line for each end that is reached: `lost  prod/etcd: 2379/tcp from prod/control, …`.
 fn flows(out: &mut String, word: &str, flows: &[Flow]) {
     let end = |end: &End| match end {
         End::Group(cluster, group) => format!("{cluster}/{group}"),
@@ -295,9 +321,17 @@ fn flows(out: &mut String, word: &str, flows: &[Flow]) {
         End::Cidr(cidr) => cidr.to_string(),
         End::SelfGroup => "itself".to_owned(),
     };
+    let mut reached: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for flow in flows {
-        let line = format!("{} from {} to {}", flow.traffic, end(&flow.from), end(&flow.to));
-        let _ = writeln!(out, "{} {}   {}", paint(CHANGE, word), escape(&line), paint(FAINT, &flow.reason.why));
+        let by_source = reached.entry(end(&flow.to)).or_default();
+        by_source.entry(end(&flow.from)).or_default().insert(flow.traffic.to_string());
+    }
+    for (to, sources) in reached {
+        let sources = sources
+            .into_iter()
+            .map(|(from, traffic)| format!("{} from {from}", traffic.into_iter().collect::<Vec<_>>().join(" ")));
+        let line = format!("{to}: {}", sources.collect::<Vec<_>>().join(", "));
+        let _ = writeln!(out, "{}  {}", paint(CHANGE, word), escape(&line));
     }
 }
 
@@ -307,15 +341,25 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
     out.push('\n');
     if plan.steps.is_empty() {
         if plan.networks.iter().all(|n| n.observed.is_ok()) {
-            let _ = writeln!(out, "{}   nothing to do: what the cloud has is what the inventory needs", paint(BOLD, "Plan"));
+            let _ = writeln!(
+                out,
+                "{}   nothing to do: what the cloud has is what the inventory needs",
+                paint(BOLD, "Plan")
+            );
         }
     } else {
         let world = world(plan);
         let side = |word: &str, entries: &[String]| match entries {
             [] => format!("{word} nothing"),
-            some => format!("{word} {}", some.join(", ")),
+            some => format!("{word} {}", some.join("; ")),
         };
-        let _ = writeln!(out, "{}  {} · {}", paint(BOLD, "World"), side("opens", &world.opens), side("closes", &world.closes));
+        let _ = writeln!(
+            out,
+            "{}  {} · {}",
+            paint(BOLD, "World"),
+            side("opens", &world.opens),
+            side("closes", &world.closes)
+        );
         let mut parts = Vec::new();
         for (n, what) in [(of(Action::CreateGroup), "to create"), (of(Action::DeleteGroup), "to delete")] {
             if n > 0 {
@@ -343,7 +387,8 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
             );
         }
         Some(witness) => {
-            let at = format!("{}: step {} on {}: {}", witness.fault, witness.step.0, witness.security_group, witness.packet);
+            let at =
+                format!("{}: step {} on {}: {}", witness.fault, witness.step.0, witness.security_group, witness.packet);
             let _ = writeln!(out, "{}  {}", paint(BOLD, "Proof"), paint(REMOVE, &format!("FAILS  {at}")));
         }
     }

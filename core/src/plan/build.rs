@@ -83,6 +83,18 @@ pub enum PlanError {
         /// Who names whom.
         missing: MissingPeer,
     },
+    /// A group that is to be deleted is referred to by a rule that isn't ours.
+    #[error(
+        "security group `{group}` of network `{network}` can't be deleted: a rule of `{from}` that isn't ours refers to it"
+    )]
+    StillReferenced {
+        /// The network.
+        network: NetworkName,
+        /// The group that was to be deleted.
+        group: String,
+        /// The group whose rule refers to it.
+        from: String,
+    },
     /// The quota has no room for the additions that must stand before the removals.
     #[error(
         "security group `{group}` of network `{network}` has no room: {before} rules now, {adds} to add, {removes} to \
@@ -116,6 +128,7 @@ impl PlanError {
             Self::NoSuchId { .. } => "check the id, the region and the network, or name the group instead",
             Self::OtherOwner { .. } => "write `ownership: shared`, or pass `--take-over` when that owner is gone",
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
+            Self::StillReferenced { .. } => "remove that rule by hand, or ask whoever made it",
             Self::Quota { .. } => {
                 "raise the quota with your provider and state it under the network's `quotas`, or use fewer and wider peers"
             }
@@ -410,7 +423,8 @@ fn stale_descriptions(
     dialect: &Dialect,
 ) -> Vec<StepRule> {
     let wanted: BTreeMap<Rule, &DesiredRule> = wanted.iter().map(|r| (r.rule, r)).collect();
-    let kept = group.rules.iter().zip(&diff.fates).filter(|(_, fate)| **fate == Fate::Keep);
+    let by_the_cloud = |rule: &Rule| dialect.default_rules.contains(rule);
+    let kept = group.rules.iter().zip(&diff.fates).filter(|(r, fate)| **fate == Fate::Keep && !by_the_cloud(&r.rule));
     let stale = kept.filter_map(|(rule, _)| {
         let want = wanted.get(&rule.rule).filter(|w| !w.reasons.is_empty())?;
         let description = describe(&want.reasons, marks, dialect);

@@ -54,9 +54,29 @@ pub fn destroy(
                 }
             };
             let mut changes = Vec::new();
+            let goes = |l: &&Linked<'_>| {
+                let made = l.observed.is_some_and(|group| group.made_by(ours.owner));
+                made && l.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster))
+            };
+            let doomed: BTreeSet<Atom> = linked.iter().filter(goes).map(|l| l.atom).collect();
             for linked in &linked {
                 let Some(group) = linked.observed else { continue };
-                let (fates, required, delete) = fates(linked, group, rest, &name, ours, destroyed);
+                let delete = doomed.contains(&linked.atom);
+                let (mut fates, required) = if delete {
+                    (vec![Fate::Keep; group.rules.len()], Vec::new())
+                } else {
+                    fates(linked, group, rest, &name, ours, destroyed)
+                };
+                for (rule, fate) in group.rules.iter().zip(&mut fates).filter(|_| !delete) {
+                    let Some(peer) = rule.rule.peer.group().filter(|peer| doomed.contains(peer)) else { continue };
+                    if *fate == Fate::Foreign {
+                        let from = linked.desired.security_group.to_string();
+                        let to = observed.groups.iter().find(|g| g.atom == peer).map(|g| g.name.to_string());
+                        let (network, group) = (name.clone(), to.unwrap_or_default());
+                        errors.push(PlanError::StillReferenced { network, group, from });
+                    }
+                    *fate = Fate::Remove;
+                }
                 let removes = group.rules.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Remove);
                 let removes: Vec<StepRule> = removes.map(|(r, _)| step_rule(r)).collect();
                 let left = group.rules.len() - removes.len();
@@ -124,7 +144,7 @@ pub fn destroy(
     })
 }
 
-/// What becomes of each rule, what is still required, and whether the group goes.
+/// What becomes of each rule of a group that stays, and what is still required of it.
 fn fates(
     linked: &Linked<'_>,
     group: &ObservedGroup,
@@ -132,15 +152,10 @@ fn fates(
     network: &NetworkName,
     ours: Ours<'_>,
     destroyed: &BTreeSet<ClusterName>,
-) -> (Vec<Fate>, Vec<crate::desired::DesiredRule>, bool) {
-    let nobody_stays = linked.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster));
-    if nobody_stays && group.made_by(ours.owner) {
-        return (vec![Fate::Keep; group.rules.len()], Vec::new(), true);
-    }
-    let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
-    if nobody_stays {
-        let fates = diff(&nothing, group, Ownership::Shared, ours).fates;
-        return (fates, Vec::new(), false);
+) -> (Vec<Fate>, Vec<crate::desired::DesiredRule>) {
+    if linked.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster)) {
+        let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
+        return (diff(&nothing, group, Ownership::Shared, ours).fates, Vec::new());
     }
     // A group that stays loses what only the destroyed clusters wanted.
     let stays = rest.networks.get(network).and_then(|n| {
@@ -158,9 +173,12 @@ fn fates(
     let before = diff(&linked.wanted, group, ownership, ours);
     let after = diff(&wanted, group, ownership, ours);
     let was_wanted = |fate: &Fate| matches!(fate, Fate::Keep | Fate::Redundant);
-    let fates = before.fates.iter().zip(&after.fates);
-    let fates = fates.map(|(b, a)| if *a == Fate::Remove && was_wanted(b) { Fate::Remove } else { Fate::Keep });
-    (fates.collect(), after.required, false)
+    let fates = before.fates.iter().zip(&after.fates).map(|(before, after)| match (before, after) {
+        (Fate::Foreign | Fate::Satisfies, _) => Fate::Foreign,
+        (before, Fate::Remove) if was_wanted(before) => Fate::Remove,
+        _ => Fate::Keep,
+    });
+    (fates.collect(), after.required)
 }
 
 fn step_rule(rule: &crate::observed::ObservedRule) -> StepRule {

@@ -138,3 +138,6 @@ pub struct GroupPlan {
     /// Rules whose descriptions differ and stay.
     pub stale_descriptions: usize,
 }
+
+#[cfg(test)]
+mod tests;

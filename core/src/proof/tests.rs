@@ -6,7 +6,13 @@ use crate::testing::{atom, cases, network, rule, rules, small_rule, small_rules,
 
 fn case_of(group: &str, observed: &[&str], required: &[&str]) -> GroupCase {
     let observed = observed.iter().map(|t| (rule(t), None)).collect();
-    GroupCase { network: network(), group: atom(group), observed, required: rules(required), guards: GuardSet::default() }
+    GroupCase {
+        network: network(),
+        group: atom(group),
+        observed,
+        required: rules(required),
+        guards: GuardSet::default(),
+    }
 }
 
 fn proof_of(groups: Vec<GroupCase>, steps: &[Step]) -> Proof {
