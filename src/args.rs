@@ -37,7 +37,6 @@ pub struct Global {
         global = true,
         env = "RSGSYNC_INVENTORY",
         value_name = "PATH",
-        value_delimiter = ',',
         default_value = "cluster.yaml"
     )]
     pub inventory: Vec<PathBuf>,

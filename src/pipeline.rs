@@ -12,6 +12,7 @@ use rsgsync_core::link::scope;
 use rsgsync_core::name::ClusterName;
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, destroy, plan, split_flows};
+use rsgsync_core::rule::{Cidr, RulePeer};
 use rsgsync_engine::{Cloud, CloudError, Patience, StopSignal};
 
 use crate::args::{Changes, Selection};
@@ -50,20 +51,28 @@ impl Wish {
             return Ok(());
         }
         let message = self.verdict.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       ");
-        let help = "narrow the peers, or set the guard aside by name and with a reason under the cluster's `waive`";
+        let help = "narrow the peers, add a range that is yours to `trusted`, or set the guard aside by name and with a \
+                    reason under the cluster's `waive`";
         Err(Failure::new(message, help))
     }
 
     /// What the guards allow, and why; what they withdrew.
     pub fn notes(&self) -> Vec<String> {
         let allowed = self.verdict.allowed.iter().map(|(breach, allowed)| {
-            let rule = format!("{} is open to the world on `{}` (guard {})", breach.traffic, breach.security_group, breach.guard);
+            let RulePeer::Addresses(from) = breach.rule.peer else { return String::new() };
+            let rule = format!(
+                "{} is open to {from} on `{}` (guard {})",
+                breach.traffic, breach.security_group, breach.guard
+            );
             match allowed {
                 Allowed::Waiver(why) => format!("{rule}: waived, {why}"),
-                Allowed::Row(reason) => format!(
+                Allowed::Row(reason) if from == Cidr::ANY_V4 || from == Cidr::ANY_V6 => format!(
                     "{rule}: {} says so; narrow it with `narrow: [{{ row: {}, from: [PEER], why: … }}]` in cluster `{}`",
                     reason.profile, reason.row, reason.cluster
                 ),
+                Allowed::Row(reason) => {
+                    format!("{rule}: {} allows more; is the range yours, add it to `trusted`", reason.profile)
+                }
             }
         });
         let expired = self

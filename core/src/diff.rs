@@ -47,6 +47,8 @@ pub enum Fate {
     Held,
     /// Unwanted, but the inventory says to leave it alone.
     Ignored,
+    /// Unwanted, but the plan may only add.
+    Spared,
     /// Not ours.
     Foreign,
     /// Not ours, and it does the job of a wanted rule.

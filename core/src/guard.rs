@@ -145,6 +145,22 @@ pub fn guard_set(group: &DesiredGroup, inventory: &Inventory, today: Date) -> Gu
     GuardSet { guards: guards.cloned().collect(), exempt: exempt.collect() }
 }
 
+impl GuardSet {
+    /// The guard that forbids a rule which stands in this group, if any does; `trusted` ranges are not public.
+    pub fn forbids(&self, rule: &Rule, trusted: &[Cidr]) -> Option<&Guard> {
+        let RulePeer::Addresses(cidr) = rule.peer else { return None };
+        if rule.direction != Direction::Ingress || !is_public(cidr, trusted) {
+            return None;
+        }
+        let exempt = |traffic: Traffic| {
+            let covers =
+                |(open, range): &(Traffic, Cidr)| intersection(*open, traffic) == Some(traffic) && range.contains(cidr);
+            self.exempt.iter().any(covers)
+        };
+        guarded(&self.guards, rule.traffic).find(|(_, traffic)| !exempt(*traffic)).map(|(guard, _)| guard)
+    }
+}
+
 /// What the guards forbid, group by group.
 #[derive(Debug, Clone, Default)]
 pub struct GuardsInForce(BTreeMap<(NetworkName, String), GuardSet>);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use rsgsync_core::diff::Fate;
 use rsgsync_core::document::{WitnessEntry, peer_entry};
-use rsgsync_core::flow::{End, Flow, Unopened, Why};
+use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why};
 use rsgsync_core::observed::ObservedRule;
 use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, Step, StepRule};
 use rsgsync_core::rule::{Direction, Rule};
@@ -141,29 +141,45 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
 }
 
 fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> String {
-    let fate = |wanted: Fate| group.diff.fates.iter().filter(|f| **f == wanted).count();
     let added: usize = steps.iter().filter(|s| s.action == Action::AddRules).map(|s| s.adds.len()).sum();
     let removed: usize = steps.iter().filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
     let mut parts = Vec::new();
     match group.status {
-        GroupStatus::Create => parts.push(format!("new group · {}", count(group.rules_after, "rule"))),
+        GroupStatus::Create => {
+            let own = group.rules_after - added;
+            let own = if own > 0 { format!(" and {own} of the cloud's own") } else { String::new() };
+            parts.push(format!("new group · {}{own}", count(added, "rule")));
+        }
         GroupStatus::Delete => parts.push(format!("deleted with {}", count(group.rules_before, "rule"))),
-        _ => {
-            let id = network.observed_group(group.atom).map(|g| g.id.to_string()).unwrap_or_default();
-            parts.push(format!("{id}  {}  +{added} −{removed}", group.ownership));
-        }
+        GroupStatus::InSync => parts.push(format!("{}  {}", id(network, group), group.ownership)),
+        _ => parts.push(format!("{}  {}  +{added} −{removed}", id(network, group), group.ownership)),
     }
-    let foreign = fate(Fate::Foreign) + fate(Fate::Satisfies);
-    let kept = if group.status == GroupStatus::Create { 0 } else { group.rules_after - added - foreign };
-    for (n, what) in [(kept, "kept"), (foreign, "foreign, left alone"), (fate(Fate::Redundant), "redundant (--tidy)")] {
-        if n > 0 && group.status != GroupStatus::Delete {
-            parts.push(format!("{n} {what}"));
-        }
+    if !matches!(group.status, GroupStatus::Create | GroupStatus::Delete) {
+        parts.extend(fates(group));
     }
     if let Some(quota) = &group.quota {
         parts.push(format!("quota {} of {} {}", quota.used, quota.of, quota.what));
     }
     parts.join(" · ")
+}
+
+fn id(network: &NetworkPlan, group: &GroupPlan) -> String {
+    network.observed_group(group.atom).map(|g| g.id.to_string()).unwrap_or_default()
+}
+
+/// What becomes of the rules that stay: `14 kept`, `2 foreign, left alone` …
+fn fates(group: &GroupPlan) -> Vec<String> {
+    let with = |wanted: &[Fate]| group.diff.fates.iter().filter(|f| wanted.contains(f)).count();
+    let counts = [
+        (with(&[Fate::Keep, Fate::Redundant, Fate::Outbound, Fate::Join]), "kept"),
+        (with(&[Fate::Foreign]), "foreign, left alone"),
+        (with(&[Fate::Satisfies]), "foreign, doing the job of a required rule"),
+        (with(&[Fate::Redundant]), "redundant (--tidy)"),
+        (with(&[Fate::Held]), "held"),
+        (with(&[Fate::Ignored]), "ignored"),
+        (with(&[Fate::Spared]), "unwanted, left by --add-only"),
+    ];
+    counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
 }
 
 fn rule_line(network: &NetworkPlan, sign: char, rule: &Rule, why: &str) -> String {
@@ -196,9 +212,15 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
 fn why_added(rule: &StepRule) -> String {
     match rule.reasons.as_slice() {
         [] => "outbound is open".to_owned(),
-        [one] => format!("{}  [{}]", one.why, one.row),
-        [first, more @ ..] => format!("{}  [{} +{}]", first.why, first.row, more.len()),
+        [one] => format!("{}  [{}]", one.why, row(one)),
+        [first, more @ ..] => format!("{}  [{} +{}]", first.why, row(first), more.len()),
     }
+}
+
+/// The row's id; a rule of the user's own is `rule 1`, or its ticket.
+fn row(reason: &Reason) -> String {
+    let numbered = reason.row.bytes().all(|b| b.is_ascii_digit());
+    if numbered { format!("rule {}", reason.row) } else { reason.row.to_string() }
 }
 
 fn why_removed(group: &GroupPlan, rule: &StepRule) -> String {
@@ -237,19 +259,21 @@ fn described(out: &mut String, network: &NetworkPlan, group: &GroupPlan, step: &
     }
 }
 
+/// Groups without steps: a line where there is something to say, a number for the rest.
 fn quiet_groups(out: &mut String, plan: &Plan) {
     let mut in_sync = 0;
     for network in &plan.networks {
         for group in &network.groups {
-            in_sync += usize::from(group.status == GroupStatus::InSync);
             let name = network.group_name(group.atom);
+            let tells = group.diff.fates.iter().any(|f| !matches!(f, Fate::Keep | Fate::Outbound));
+            if group.status == GroupStatus::InSync && tells {
+                let _ = writeln!(out, "\n= {}  {}", paint(BOLD, name), escape(&summary(network, group, &[])));
+            } else {
+                in_sync += usize::from(group.status == GroupStatus::InSync);
+            }
             if group.outbound_closed {
-                let _ = writeln!(
-                    out,
-                    "{} {} lets not everything out; the group is not ours to open",
-                    paint(CHANGE, "note"),
-                    escape(name)
-                );
+                let text = format!("{name} does not let everything out; the group is not ours to open");
+                let _ = writeln!(out, "{} {}", paint(CHANGE, "note"), escape(&text));
             }
             if group.stale_descriptions > 0 && group.status == GroupStatus::InSync {
                 let stale = count(group.stale_descriptions, "description");
@@ -266,7 +290,8 @@ fn quiet_groups(out: &mut String, plan: &Plan) {
 fn held_and_ignored(out: &mut String, plan: &Plan) {
     for (fate, word, why) in [
         (Fate::Held, "held", "asked for by a row that is not opened"),
-        (Fate::Ignored, "ignored", "the inventory or --add-only leaves it alone"),
+        (Fate::Ignored, "ignored", "the inventory says to leave it alone"),
+        (Fate::Spared, "spared", "required by nothing; --add-only leaves it"),
     ] {
         for network in &plan.networks {
             for group in &network.groups {
@@ -340,12 +365,11 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
     let (adds, removes) = plan.counts();
     out.push('\n');
     if plan.steps.is_empty() {
+        let spared = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
+        let what =
+            if spared { "nothing to add" } else { "nothing to do: what the cloud has is what the inventory needs" };
         if plan.networks.iter().all(|n| n.observed.is_ok()) {
-            let _ = writeln!(
-                out,
-                "{}   nothing to do: what the cloud has is what the inventory needs",
-                paint(BOLD, "Plan")
-            );
+            let _ = writeln!(out, "{}   {what}", paint(BOLD, "Plan"));
         }
     } else {
         let world = world(plan);

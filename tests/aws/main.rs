@@ -73,7 +73,12 @@ impl Account {
         for (way, key) in [("in", "IpPermissions"), ("out", "IpPermissionsEgress")] {
             for permission in groups[name][key].as_array().unwrap() {
                 let port = |key: &str| permission[key].as_i64().map_or("*".to_owned(), |p| p.to_string());
-                let traffic = format!("{way} {} {}-{}", permission["IpProtocol"].as_str().unwrap(), port("FromPort"), port("ToPort"));
+                let traffic = format!(
+                    "{way} {} {}-{}",
+                    permission["IpProtocol"].as_str().unwrap(),
+                    port("FromPort"),
+                    port("ToPort")
+                );
                 let all = |list: &str, key: &str| -> Vec<String> {
                     let items = permission[list].as_array().cloned().unwrap_or_default();
                     items.iter().map(|i| i[key].as_str().unwrap().to_owned()).collect()
@@ -82,7 +87,9 @@ impl Account {
                 rules.extend(all("Ipv6Ranges", "CidrIpv6").iter().map(|r| format!("{traffic} {r}")));
                 rules.extend(all("PrefixListIds", "PrefixListId").iter().map(|r| format!("{traffic} {r}")));
                 let groups = all("UserIdGroupPairs", "GroupId");
-                rules.extend(groups.iter().map(|g| format!("{traffic} {}", names.get(g.as_str()).unwrap_or(&g.as_str()))));
+                rules.extend(
+                    groups.iter().map(|g| format!("{traffic} {}", names.get(g.as_str()).unwrap_or(&g.as_str()))),
+                );
             }
         }
         rules
@@ -107,7 +114,11 @@ fn calls(ran: &Ran) -> BTreeMap<String, usize> {
 }
 
 fn mutating(calls: &BTreeMap<String, usize>) -> usize {
-    calls.iter().filter(|(action, _)| !action.starts_with("Describe") && !action.starts_with("Get")).map(|(_, n)| n).sum()
+    calls
+        .iter()
+        .filter(|(action, _)| !action.starts_with("Describe") && !action.starts_with("Get"))
+        .map(|(_, n)| n)
+        .sum()
 }
 
 fn set(rules: &[&str]) -> BTreeSet<String> {
@@ -169,7 +180,8 @@ fn a_new_group_carries_our_mark_and_its_rules_say_why() {
     let ssh = group["IpPermissions"].as_array().unwrap().iter().find(|p| p["FromPort"] == 22).unwrap();
     assert_eq!(ssh["IpRanges"][0]["Description"], "SSH provisioning");
     let rules = account.boto("describe_security_group_rules", &json!({}));
-    let marked = |r: &&Value| r["Tags"].as_array().is_some_and(|t| t.iter().any(|t| t["Key"] == "rsgsync:platform/nodes"));
+    let marked =
+        |r: &&Value| r["Tags"].as_array().is_some_and(|t| t.iter().any(|t| t["Key"] == "rsgsync:platform/nodes"));
     assert_eq!(rules["SecurityGroupRules"].as_array().unwrap().iter().filter(marked).count(), 12);
 }
 
@@ -247,7 +259,8 @@ fn both_families_are_written_and_read_back() {
 
 /// `rancher-nodes` as somebody else made it, with a rule of theirs.
 fn foreign_group(account: &Account) -> String {
-    let made = account.boto("create_security_group", &json!({ "GroupName": "rancher-nodes", "Description": "Rancher Nodes" }));
+    let made =
+        account.boto("create_security_group", &json!({ "GroupName": "rancher-nodes", "Description": "Rancher Nodes" }));
     let id = made["GroupId"].as_str().unwrap().to_owned();
     account.authorize(&id, "tcp", 22, "192.0.2.0/24");
     account.authorize(&id, "tcp", 8443, "0.0.0.0/0");
@@ -271,7 +284,8 @@ fn foreign_rules_of_a_shared_group_are_kept() {
 
 #[test]
 fn a_group_that_existed_is_adopted_when_the_inventory_says_so() {
-    let exclusive = EXAMPLE.replace("security_group: rancher-nodes", "security_group: rancher-nodes, ownership: exclusive");
+    let exclusive =
+        EXAMPLE.replace("security_group: rancher-nodes", "security_group: rancher-nodes, ownership: exclusive");
     let account = Account::new(100_000_000_009, &exclusive);
     let id = foreign_group(&account);
     account.run(&["plan"]).exits(0).says("ADOPTS").says("2 rules will go");
@@ -284,7 +298,8 @@ fn a_group_that_existed_is_adopted_when_the_inventory_says_so() {
 
 #[test]
 fn a_hundred_groups_cost_two_calls_each_and_one_to_look_at() {
-    let mut inventory = String::from("version: 1\nowner: platform\nnetworks: { ec2: { aws: { vpc: VPC } } }\nclusters:\n");
+    let mut inventory =
+        String::from("version: 1\nowner: platform\nnetworks: { ec2: { aws: { vpc: VPC } } }\nclusters:\n");
     for i in 0..25 {
         inventory.push_str(&format!(
             "  c{i}:\n    network: ec2\n    profile: rancher-nodes-ec2-sg\n    rancher_version: \"2.4\"\n    groups:\n"

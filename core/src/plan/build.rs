@@ -17,7 +17,7 @@ use crate::name::{ClusterName, Mark, NetworkName, Origin, Owner};
 use crate::observed::{Observed, ObservedGroup, ObservedRule};
 use crate::pack::{Dialect, GroupChanges, Pack};
 use crate::proof::{Case, GroupCase, prove};
-use crate::rule::{Direction, Rule};
+use crate::rule::{Cidr, Direction, Rule, RulePeer};
 
 /// One network: what it should have, what it has, and how its cloud packs calls.
 pub struct NetworkInput<'a> {
@@ -193,6 +193,7 @@ pub fn plan(
     if !errors.is_empty() {
         return Err(errors);
     }
+    let notes = forbidden_but_there(&networks, guards, &inventory.trusted);
     let steps = order(calls);
     let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps: Vec::new() });
     let blast = blast(&networks, &steps, options.max_removals);
@@ -208,7 +209,7 @@ pub fn plan(
         assumed: flows.assumed.clone(),
         elsewhere: desired.elsewhere,
         lost: Vec::new(),
-        notes: Vec::new(),
+        notes,
         blast,
     })
 }
@@ -331,6 +332,35 @@ fn group(
     Ok((plan, changes))
 }
 
+/// Rules that a guard forbids, that the plan leaves, and that nobody waived.
+fn forbidden_but_there(networks: &[NetworkPlan], guards: &GuardsInForce, trusted: &[Cidr]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for network in networks {
+        for group in &network.groups {
+            let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
+            let Some(set) = guards.get(&network.network.name, &group.security_group) else { continue };
+            for (rule, fate) in observed.iter().zip(&group.diff.fates) {
+                let why = match fate {
+                    Fate::Foreign | Fate::Satisfies | Fate::Join => "it isn't ours, and stays",
+                    Fate::Held => "a row that is not opened asks for it, so it stays",
+                    Fate::Ignored | Fate::Spared => "you asked to leave it alone",
+                    _ => continue,
+                };
+                if let Some(guard) = set.forbids(&rule.rule, trusted)
+                    && let RulePeer::Addresses(cidr) = rule.rule.peer
+                {
+                    let (traffic, name) = (rule.rule.traffic, network.group_name(group.atom));
+                    notes.push(format!(
+                        "{traffic} from {cidr} stands on `{name}`: guard {} forbids it; {why}",
+                        guard.name
+                    ));
+                }
+            }
+        }
+    }
+    notes
+}
+
 /// The marks of the clusters that use a group: what its rules carry.
 fn marks(linked: &Linked<'_>, owner: &Owner) -> Vec<Mark> {
     let clusters: BTreeSet<&ClusterName> = linked.desired.members.iter().map(|(cluster, _)| cluster).collect();
@@ -360,7 +390,7 @@ fn brand_new(linked: &Linked<'_>, dialect: &Dialect, name: &str) -> ObservedGrou
 }
 
 fn spare(diff: &mut GroupDiff, which: impl Fn(Fate) -> bool) {
-    diff.fates.iter_mut().filter(|fate| which(**fate)).for_each(|fate| *fate = Fate::Ignored);
+    diff.fates.iter_mut().filter(|fate| which(**fate)).for_each(|fate| *fate = Fate::Spared);
 }
 
 fn tidy(diff: &mut GroupDiff) {

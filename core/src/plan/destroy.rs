@@ -138,10 +138,18 @@ pub fn destroy(
         unopened: Vec::new(),
         assumed: Vec::new(),
         elsewhere: Vec::new(),
-        lost: split_flows(&flows.flows, destroyed).1,
+        lost: lost(flows, destroyed),
         notes: Vec::new(),
         blast: None,
     })
+}
+
+/// Flows that are lost; not those that another cluster's row asks for as well.
+fn lost(flows: &Flows, destroyed: &BTreeSet<ClusterName>) -> Vec<Flow> {
+    let (stays, mut lost) = split_flows(&flows.flows, destroyed);
+    let asked: BTreeSet<_> = stays.iter().map(|f| (&f.from, &f.to, f.traffic)).collect();
+    lost.retain(|f| !asked.contains(&(&f.from, &f.to, f.traffic)));
+    lost
 }
 
 /// What becomes of each rule of a group that stays, and what is still required of it.
