@@ -8,7 +8,15 @@ pub const SPECS: &[ProviderSpec] = &[
     rsgsync_simulated::SPEC,
     #[cfg(feature = "aws")]
     rsgsync_aws::SPEC,
+    #[cfg(not(feature = "aws"))]
+    absent("aws", "build it with AWS: `cargo build`, without --no-default-features"),
+    absent("openstack", "OpenStack is not there yet: use `simulated` or `aws`"),
+    absent("gcp", "Google Cloud is not there yet: use `simulated` or `aws`"),
 ];
+
+const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
+    ProviderSpec { word, keys: &[], required: &[], absent: Some(help) }
+}
 
 /// Opens a network's cloud; makes no call.
 pub fn open(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {

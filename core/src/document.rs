@@ -147,6 +147,8 @@ pub struct StepEntry {
     pub removes: Vec<RuleEntry>,
     /// The marks that the group gets, with how we came to it.
     pub marks: Vec<String>,
+    /// The marks that the group loses.
+    pub unmarks: Vec<String>,
 }
 
 /// A rule.
@@ -469,6 +471,7 @@ fn step_entry(step: &Step, network: &NetworkPlan) -> StepEntry {
         rules,
         removes,
         marks: step.group_marks.iter().map(|(mark, origin)| format!("{mark}={}", origin.as_str())).collect(),
+        unmarks: step.group_unmarks.iter().map(ToString::to_string).collect(),
     }
 }
 

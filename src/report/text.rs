@@ -127,6 +127,9 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
                 step.removes.iter().for_each(|r| out.push_str(&line('−', r, why_removed(group, r))));
             }
             Action::SetMarks => {
+                for mark in &step.group_unmarks {
+                    let _ = writeln!(out, "    {} mark {mark}", paint(REMOVE, "−"));
+                }
                 step.adds
                     .iter()
                     .for_each(|r| out.push_str(&line('=', r, "another owner's; gets our mark beside theirs".into())));

@@ -30,7 +30,9 @@ impl Account {
             "LocalStack is not there: run `bash tests/run.sh`, or `out=$(localstack/up aws) && eval \"$out\"` first"
         );
         variables.insert("AWS_ACCESS_KEY_ID".into(), format!("{number:012}"));
-        variables.iter().for_each(|(name, value)| drop(scene.set(name, value)));
+        for (name, value) in &variables {
+            scene.set(name, value);
+        }
         Self { scene, variables }
     }
 

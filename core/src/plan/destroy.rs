@@ -11,7 +11,7 @@ use crate::flow::{End, Flow, Flows};
 use crate::guard::GuardsInForce;
 use crate::inventory::{EgressMode, Inventory, Ownership};
 use crate::link::{Linked, link};
-use crate::name::{ClusterName, NetworkName};
+use crate::name::{ClusterName, Mark, NetworkName};
 use crate::observed::ObservedGroup;
 use crate::pack::{Call, GroupChanges};
 use crate::proof::{Case, prove};
@@ -100,10 +100,18 @@ pub fn destroy(
                     stale_descriptions: 0,
                     diff: GroupDiff { fates, adds: Vec::new(), required },
                 });
-                changes.push((
-                    group,
-                    GroupChanges { group: Some(linked.atom), removes, delete, ..GroupChanges::default() },
-                ));
+                let nobody_stays = linked.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster));
+                let is_ours = |m: &Mark| m.owner == *ours.owner && destroyed.contains(&m.cluster);
+                let seen = group.marks.iter().map(|m| m.mark.clone()).filter(is_ours);
+                let group_unmarks = if nobody_stays && !delete { seen.collect() } else { Vec::new() };
+                let group_changes = GroupChanges {
+                    group: Some(linked.atom),
+                    removes,
+                    delete,
+                    group_unmarks,
+                    ..GroupChanges::default()
+                };
+                changes.push((group, group_changes));
             }
             for plan in &groups {
                 let group = observed.groups.iter().find(|g| g.atom == plan.atom);

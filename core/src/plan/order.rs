@@ -19,7 +19,7 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for GroupCalls { network, group, calls } in groups {
         for call in calls {
-            let Call { action, direction, resource, adds, removes, group_marks, description } = call;
+            let Call { action, direction, resource, adds, removes, group_marks, group_unmarks, description } = call;
             let (network, depends_on) = (network.clone(), Vec::new());
             steps.push(Step {
                 id: StepId(0),
@@ -32,6 +32,7 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
                 adds,
                 removes,
                 group_marks,
+                group_unmarks,
                 description,
             });
         }
@@ -47,19 +48,21 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
 fn phase(step: &Step) -> u8 {
     match step.action {
         Action::CreateGroup => 0,
-        Action::SetMarks if step.direction.is_none() => 1,
+        Action::SetMarks if !step.group_marks.is_empty() => 1,
         Action::AddRules | Action::ReplaceRules => 2,
         Action::SetMarks if !step.adds.is_empty() => 3,
         Action::UpdateDescriptions => 4,
-        Action::SetMarks => 5,
+        Action::SetMarks if !step.removes.is_empty() => 5,
+        Action::SetMarks => 7,
         Action::RemoveRules => 6,
-        Action::DeleteGroup => 7,
+        Action::DeleteGroup => 8,
     }
 }
 
 fn depend(steps: &mut [Step]) {
     let mut created: BTreeMap<(NetworkName, Atom), StepId> = BTreeMap::new();
     let mut added: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut of_group: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
     let mut released: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
     for step in steps {
         let place = |group: Atom| (step.network.clone(), group);
@@ -70,6 +73,10 @@ fn depend(steps: &mut [Step]) {
                 created.insert(place(step.group), step.id);
             }
             Action::RemoveRules => before.extend(added.get(&of_direction).into_iter().flatten()),
+            // The group's mark is what finds our rules again: it goes last.
+            Action::SetMarks if !step.group_unmarks.is_empty() => {
+                before.extend(of_group.get(&place(step.group)).into_iter().flatten());
+            }
             Action::DeleteGroup => before.extend(released.get(&place(step.group)).into_iter().flatten()),
             _ => {}
         }
@@ -84,6 +91,7 @@ fn depend(steps: &mut [Step]) {
         for group in step.removes.iter().filter_map(|r| r.rule.peer.group()).filter(|g| *g != step.group) {
             released.entry(place(group)).or_default().push(step.id);
         }
+        of_group.entry(place(step.group)).or_default().push(step.id);
         before.sort_unstable();
         before.dedup();
         step.depends_on = before;

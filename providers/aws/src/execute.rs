@@ -201,6 +201,9 @@ impl Aws {
             let tags = step.group_marks.iter().map(|(mark, origin)| translate::tag(mark, *origin)).collect();
             done = self.tag(std::slice::from_ref(&target.id), tags, target).await?;
         }
+        if !step.group_unmarks.is_empty() {
+            done = self.untag(std::slice::from_ref(&target.id), &step.group_unmarks, target).await?;
+        }
         for (marks, rules) in by_marks(&step.adds) {
             let ids = self.ids_of(&rules, target).await?;
             if ids.len() < rules.len() {

@@ -44,14 +44,14 @@ impl Pack for Aws {
 fn split_by_marks(call: Call) -> Vec<Call> {
     let tagged = match call.action {
         Action::AddRules => true,
-        Action::SetMarks => call.group_marks.is_empty(),
+        Action::SetMarks => call.group_marks.is_empty() && call.group_unmarks.is_empty(),
         _ => false,
     };
     if !tagged {
         return vec![call];
     }
     let mut parts: BTreeMap<Vec<Mark>, (Vec<StepRule>, Vec<StepRule>)> = BTreeMap::new();
-    let Call { action, direction, resource, adds, removes, group_marks, description } = call;
+    let Call { action, direction, resource, adds, removes, group_marks, group_unmarks, description } = call;
     for rule in adds {
         parts.entry(marks(&rule)).or_default().0.push(rule);
     }
@@ -65,6 +65,7 @@ fn split_by_marks(call: Call) -> Vec<Call> {
         adds,
         removes,
         group_marks: group_marks.clone(),
+        group_unmarks: group_unmarks.clone(),
         description: description.clone(),
     };
     parts.into_values().map(call).collect()

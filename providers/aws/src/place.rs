@@ -18,6 +18,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
         ("assume_role", PlaceKind::Text),
     ],
     required: &[],
+    absent: None,
 };
 
 /// EC2's default quota of rules a group: 60 in each direction, counted by family ("Amazon VPC quotas").

@@ -34,7 +34,8 @@ use store::{About, Failure, Store};
 use world::{Peer, Refusal, World};
 
 /// The word and keys under which it stands in the inventory; without `state` the cloud is in memory, and empty.
-pub const SPEC: ProviderSpec = ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &[] };
+pub const SPEC: ProviderSpec =
+    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &[], absent: None };
 
 /// One network of the embedded cloud.
 #[derive(Debug)]

@@ -99,6 +99,7 @@ fn step(action: Action, group: Atom) -> Step {
         adds: Vec::new(),
         removes: Vec::new(),
         group_marks: Vec::new(),
+        group_unmarks: Vec::new(),
         description: None,
     }
 }
@@ -115,6 +116,7 @@ fn creating(name: Atom, marks: &[&str]) -> Step {
     Step {
         description: Some("etcd nodes".to_owned()),
         group_marks: marks.iter().map(|text| (mark(text), Origin::Made)).collect(),
+        group_unmarks: Vec::new(),
         ..step(Action::CreateGroup, name)
     }
 }
