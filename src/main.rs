@@ -1,1 +1,73 @@
-fn main() {}
+//! The program `rsgsync`: arguments in, reports and an exit code out.
+
+mod args;
+mod clouds;
+mod commands;
+mod failure;
+mod load;
+mod pipeline;
+mod progress;
+mod report;
+mod running;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Colour, Command, Global};
+use commands::{Context, Exit};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Refused } else { Exit::Done }.into();
+        }
+    };
+    set_up(&cli.global);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(&cli)),
+        Err(error) => Err(Failure::new(format!("can't start: {error}"), "check the limits of this process")),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            anstream::eprint!("{}", failure.render());
+            Exit::Refused.into()
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<Exit, Failure> {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let context = Context { global: &cli.global, today: jiff::ZonedDateTime::now().date(), terminal };
+    match &cli.command {
+        Command::Plan(args) => commands::plan::run(&context, args).await,
+        Command::Apply(args) => commands::apply::run(&context, args).await,
+        Command::Drift(args) => commands::drift::run(&context, args).await,
+        Command::Validate(args) => commands::validate::run(&context, args),
+        Command::Destroy(args) => commands::destroy::run(&context, args).await,
+        Command::Completions { shell } => commands::completions::run(*shell),
+    }
+}
+
+/// Colours and logs, before anything is printed.
+fn set_up(global: &Global) {
+    match global.color {
+        Colour::Auto => {}
+        Colour::Always => anstream::ColorChoice::Always.write_global(),
+        Colour::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let level = match global.verbose {
+        0 => "warn",
+        1 => "rsgsync=info,rsgsync_engine=info,rsgsync_aws=info,warn",
+        _ => "rsgsync=debug,rsgsync_engine=debug,rsgsync_aws=debug,info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

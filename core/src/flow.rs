@@ -1,10 +1,23 @@
 //! Profile × inventory: who must reach whom, on what, and why.
 
+mod candidate;
+mod option;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
+use crate::inventory::{Cluster, Inventory, NodeGroup};
 use crate::name::{ClusterName, NetworkName, NodeGroupName};
-use crate::rule::Cidr;
-use crate::traffic::Traffic;
+use crate::profile::{Port, ProfileRow};
+use crate::rule::{Cidr, Direction};
+use crate::traffic::{Protocol, Traffic};
+
+use candidate::{Candidate, Side};
+use option::{Facts, State};
+
+pub(crate) use option::multihomed;
 
 /// Why a rule is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -62,8 +75,21 @@ pub struct Unopened {
     pub row: Arc<str>,
     /// Why not.
     pub why: Why,
-    /// What it would open in which group, as far as that is known: such traffic is held.
-    pub asks: Vec<(ClusterName, NodeGroupName, Traffic)>,
+    /// What it would open in which group, sorted: such traffic is held. All of the protocol where ports are unknown.
+    pub asks: Vec<Ask>,
+}
+
+/// Traffic that an unopened row would open in a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ask {
+    /// The group's cluster.
+    pub cluster: ClusterName,
+    /// The group.
+    pub group: NodeGroupName,
+    /// Into it, or out of it (which matters only where egress is strict).
+    pub direction: Direction,
+    /// On what.
+    pub traffic: Traffic,
 }
 
 /// Why a row was not opened.
@@ -122,3 +148,173 @@ pub struct Flows {
     /// Options that got a default, sorted; only those that decided a row.
     pub assumed: Vec<Assumed>,
 }
+
+/// Works out every required connection of the inventory, and what could not be worked out.
+///
+/// `today` ends the user's own rules whose `until` is past; expired waivers and narrowings stay in force.
+pub fn flows(inventory: &Inventory, today: Date) -> Flows {
+    let mut found = Found::default();
+    for cluster in inventory.clusters.values() {
+        let profile: Arc<str> = cluster.profile.label().into();
+        for row in &cluster.profile.rows {
+            open_row(inventory, cluster, row, &profile, &mut found);
+        }
+        open_own_rules(inventory, cluster, today, &mut found);
+    }
+    found.into_flows()
+}
+
+#[derive(Default)]
+struct Found {
+    flows: BTreeSet<Flow>,
+    unopened: BTreeMap<(NetworkName, ClusterName, Arc<str>, Why), BTreeSet<Ask>>,
+    assumed: BTreeSet<(ClusterName, Arc<str>, String, String)>,
+}
+
+impl Found {
+    fn not_opened(&mut self, cluster: &Cluster, row: &Arc<str>, why: Why, asks: impl IntoIterator<Item = Ask>) {
+        let key = (cluster.network.clone(), cluster.name.clone(), Arc::clone(row), why);
+        self.unopened.entry(key).or_default().extend(asks);
+    }
+
+    fn into_flows(self) -> Flows {
+        let unopened = self.unopened.into_iter().map(|((network, cluster, row, why), asks)| Unopened {
+            network,
+            cluster,
+            row,
+            why,
+            asks: asks.into_iter().collect(),
+        });
+        let assumed = self.assumed.into_iter();
+        Flows {
+            flows: self.flows.into_iter().collect(),
+            unopened: unopened.collect(),
+            assumed: assumed
+                .map(|(cluster, option, value, source)| Assumed { cluster, option, value, source })
+                .collect(),
+        }
+    }
+}
+
+fn open_row(inventory: &Inventory, cluster: &Cluster, row: &ProfileRow, profile: &Arc<str>, found: &mut Found) {
+    let reason = Reason {
+        cluster: cluster.name.clone(),
+        profile: profile.clone(),
+        row: row.id.clone(),
+        why: row.purpose.clone(),
+    };
+    let traffic = RowTraffic::of(row, cluster);
+    let facts = Facts::new(cluster);
+    let of_cluster = facts.decide(&row.condition, None);
+    for candidate in candidate::of_row(inventory, cluster, row) {
+        let own = if candidate.local { candidate.to_group(cluster) } else { None };
+        let decision = match own.and_then(|group: &NodeGroup| group.multihomed) {
+            Some(word) => &facts.decide(&row.condition, Some(word)),
+            None => &of_cluster,
+        };
+        found
+            .assumed
+            .extend(decision.assumed.iter().map(|(o, v, s)| (cluster.name.clone(), o.clone(), v.clone(), s.clone())));
+        match &decision.state {
+            State::Closed => {}
+            State::Undecided(options) => {
+                found.not_opened(
+                    cluster,
+                    &row.id,
+                    Why::OptionNotSet(options.clone()),
+                    candidate.asks(&traffic.asked()),
+                );
+            }
+            State::Open => open(cluster, &candidate, &traffic, &reason, found),
+        }
+    }
+}
+
+fn open_own_rules(inventory: &Inventory, cluster: &Cluster, today: Date, found: &mut Found) {
+    for (index, rule) in cluster.rules.iter().enumerate() {
+        if rule.until.is_some_and(|until| until < today) {
+            continue;
+        }
+        let row = rule.ticket.clone().unwrap_or_else(|| (index + 1).to_string());
+        let reason = Reason {
+            cluster: cluster.name.clone(),
+            profile: "inventory".into(),
+            row: row.into(),
+            why: rule.why.as_str().into(),
+        };
+        let traffic = RowTraffic { known: rule.allow.clone(), ..RowTraffic::default() };
+        for candidate in candidate::of_rule(inventory, cluster, rule) {
+            open(cluster, &candidate, &traffic, &reason, found);
+        }
+    }
+}
+
+fn open(cluster: &Cluster, candidate: &Candidate, traffic: &RowTraffic, reason: &Reason, found: &mut Found) {
+    let (from, to) = match (&candidate.from, &candidate.to) {
+        (Side::End(from), Side::End(to)) => (from, to),
+        (Side::Missing(why), _) | (_, Side::Missing(why)) => {
+            found.not_opened(cluster, &reason.row, why.clone(), candidate.asks(&traffic.asked()));
+            return;
+        }
+    };
+    for symbol in &traffic.without_value {
+        let why = Why::PortWithoutValue(symbol.clone());
+        found.not_opened(cluster, &reason.row, why, candidate.asks(&traffic.unknown));
+    }
+    found.flows.extend(traffic.known.iter().map(|traffic| Flow {
+        cluster: cluster.name.clone(),
+        from: from.clone(),
+        to: to.clone(),
+        traffic: *traffic,
+        reason: reason.clone(),
+        local: candidate.local,
+    }));
+}
+
+/// The traffic of a row, once the inventory's values stand for its symbols.
+#[derive(Default)]
+struct RowTraffic {
+    known: Vec<Traffic>,
+    /// Symbols that have no value.
+    without_value: Vec<Arc<str>>,
+    /// What those may be: all of the row's protocols.
+    unknown: Vec<Traffic>,
+}
+
+impl RowTraffic {
+    fn of(row: &ProfileRow, cluster: &Cluster) -> Self {
+        let protocols: Vec<Protocol> = row.protocol.split('+').filter_map(Protocol::parse).collect();
+        let whole = || protocols.iter().map(|protocol| Traffic::whole(*protocol));
+        let mut traffic = Self::default();
+        if row.ports.is_empty() {
+            traffic.known.extend(whole());
+        }
+        for port in &row.ports {
+            let range = match port {
+                Port::Range(range) => Some(*range),
+                Port::Symbol(symbol) => cluster.values.get(&**symbol).copied(),
+                Port::Icmp(kind, code) => {
+                    let v6 = |protocol: &Protocol| *protocol == Protocol::Number(crate::traffic::ICMPV6);
+                    traffic.known.extend(protocols.iter().map(|p| Traffic::icmp(v6(p), Some(*kind), *code)));
+                    continue;
+                }
+            };
+            match (range, port) {
+                (Some(range), _) => traffic.known.extend(protocols.iter().map(|p| Traffic::on_ports(*p, range))),
+                (None, Port::Symbol(symbol)) => traffic.without_value.push(symbol.clone()),
+                (None, _) => {}
+            }
+        }
+        if !traffic.without_value.is_empty() {
+            traffic.unknown.extend(whole());
+        }
+        traffic
+    }
+
+    fn asked(&self) -> Vec<Traffic> {
+        self.known.iter().chain(&self.unknown).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,25 @@
 //!
 //! Everything in here is a function of its input: no clock, no network, no environment, no randomness, no async.
 
+pub mod describe;
 pub mod desired;
+pub mod diff;
+pub mod document;
+#[cfg(test)]
+mod example;
 pub mod flow;
+pub mod guard;
 pub mod inventory;
+pub mod link;
 pub mod name;
 pub mod observed;
 pub mod pack;
+pub mod packets;
 pub mod plan;
 pub mod profile;
+pub mod proof;
 pub mod rule;
+#[cfg(test)]
+mod testing;
 pub mod traffic;
+pub mod world;

@@ -200,6 +200,13 @@ impl Traffic {
         pieces
     }
 
+    /// The narrowest legal traffic that has a point: one port, one ICMP type and code, else the whole protocol.
+    pub fn at(point: u32) -> Self {
+        let number = ((point & LAST_POINT) >> 16) as u8;
+        let protocol = Protocol::Number(number);
+        if protocol.has_ports() || protocol.is_icmp() { Self { lo: point, hi: point } } else { Self::whole(protocol) }
+    }
+
     /// The protocol.
     pub fn protocol(self) -> Protocol {
         if self == Self::ALL { Protocol::All } else { Protocol::Number((self.lo >> 16) as u8) }

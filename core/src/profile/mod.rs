@@ -1,6 +1,9 @@
 //! A port profile: a table of required ports for one way of running a cluster, as data.
 
 mod catalog;
+mod condition;
+mod file;
+mod vocabulary;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +12,9 @@ use std::sync::Arc;
 use crate::rule::Cidr;
 use crate::traffic::PortRange;
 
-pub use catalog::{Catalog, OptionKind, PickError, Vocabulary};
+pub use catalog::{Catalog, PickError};
+pub use file::ProfileError;
+pub use vocabulary::{DerivedPeer, OptionKind, Vocabulary};
 
 /// A product version, `2.4` or `2.4.3`; missing parts are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +117,39 @@ pub struct VersionRange {
     pub below: Option<Version>,
 }
 
+impl VersionRange {
+    /// Reads `>=2.0 <2.6`, either half alone, or nothing; `None` when it is no range.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut range = Self::default();
+        for half in text.split_whitespace() {
+            let (bound, version) = match (half.strip_prefix(">="), half.strip_prefix('<')) {
+                (Some(version), _) => (&mut range.from, version),
+                (None, version) => (&mut range.below, version?),
+            };
+            if bound.replace(Version::parse(version)?).is_some() {
+                return None;
+            }
+        }
+        Some(range)
+    }
+
+    /// Whether the version is in it.
+    pub fn contains(&self, version: Version) -> bool {
+        self.from.is_none_or(|from| from <= version) && self.below.is_none_or(|below| version < below)
+    }
+}
+
+impl fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.from, self.below) {
+            (None, None) => Ok(()),
+            (Some(from), None) => write!(f, ">={from}"),
+            (None, Some(below)) => write!(f, "<{below}"),
+            (Some(from), Some(below)) => write!(f, ">={from} <{below}"),
+        }
+    }
+}
+
 /// The product's own default of an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionDefault {
@@ -119,6 +157,8 @@ pub struct OptionDefault {
     pub option: Arc<str>,
     /// Its value.
     pub value: OptionValue,
+    /// When that is the default; of the other options' defaults it sees those that stand before it.
+    pub when: Condition,
     /// Where the documentation says so, for people: `K3s default`.
     pub source: String,
 }
@@ -178,6 +218,8 @@ pub enum Port {
     Range(PortRange),
     /// A symbol (without `$`), given a value in the inventory.
     Symbol(Arc<str>),
+    /// ICMP type and code; without a code every code.
+    Icmp(u8, Option<u8>),
 }
 
 /// When a row is needed.
@@ -191,4 +233,27 @@ pub enum Condition {
     Not(Box<Condition>),
     /// The option has one of these values.
     Is(Arc<str>, Vec<OptionValue>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_ranges_read_back() {
+        for text in ["", ">=2.0 <2.6", ">=2.6", "<1.22"] {
+            assert_eq!(VersionRange::parse(text).map(|r| r.to_string()).as_deref(), Some(text));
+        }
+        for bad in ["2.4", ">2.4", ">=2.4 >=2.5", "<x"] {
+            assert_eq!(VersionRange::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_upper_end_of_a_range_is_not_in_it() {
+        let range = VersionRange::parse(">=2.0 <2.6").unwrap_or_default();
+        for (text, inside) in [("2.0", true), ("2.5.9", true), ("2.6", false), ("1.9", false)] {
+            assert_eq!(Version::parse(text).map(|v| range.contains(v)), Some(inside), "{text}");
+        }
+    }
 }

@@ -1,1 +1,187 @@
 //! The embedded cloud: in memory or in a file, as strict as the strictest real one.
+//!
+//! It behaves like EC2 where EC2 is strict: batches are carried out whole or refused whole, a referenced group can't be
+//! deleted, quotas hold, names and descriptions have EC2's alphabet. Every call is counted and logged; faults are made on
+//! demand (see [`fault`]). A prefix list counts as one entry of a quota, since nothing here knows how long it is.
+
+mod execute;
+pub mod fault;
+mod observe;
+mod state;
+mod store;
+mod translate;
+mod world;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rsgsync_core::inventory::{PlaceKind, ProviderSpec};
+use rsgsync_core::name::NetworkName;
+use rsgsync_core::observed::{Limit, LimitSource, Limits, Observed, Scope};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
+use rsgsync_core::plan::Step;
+use rsgsync_core::rule::{Atoms, Rule, RulePeer};
+use rsgsync_engine::{Cloud, CloudError, Done};
+
+pub use state::StateProblem;
+pub use store::{Answer, CallRecord, StateError};
+
+use state::State;
+use store::{About, Failure, Store};
+use world::{Peer, Refusal, World};
+
+/// The word and keys under which it stands in the inventory; without `state` the cloud is in memory, and empty.
+pub const SPEC: ProviderSpec = ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &[] };
+
+/// One network of the embedded cloud.
+#[derive(Debug)]
+pub struct Simulated {
+    network: NetworkName,
+    dialect: Dialect,
+    /// What the inventory says instead of what the cloud tells.
+    configured: BTreeMap<String, u32>,
+    store: Mutex<Store>,
+    /// Ids of groups that were seen or made, by name, for steps that name a group which was not there when planned.
+    ids: Mutex<HashMap<String, String>>,
+}
+
+impl Simulated {
+    /// Opens the cloud in the state file at `path` (no file: an empty cloud), or a new one in memory.
+    ///
+    /// `quotas` are the inventory's: `rules_per_group`, `groups`. Errors when the file is no valid state; nothing is
+    /// changed then.
+    pub fn open(path: Option<&Path>, network: NetworkName, quotas: BTreeMap<String, u32>) -> Result<Self, StateError> {
+        let store = match path {
+            Some(path) => Store::in_file(path)?,
+            None => Store::in_memory(State::default()),
+        };
+        Ok(Self::new(store, network, quotas))
+    }
+
+    /// A cloud in memory with what a state file's `bytes` say.
+    pub fn in_memory(bytes: &[u8], network: NetworkName) -> Result<Self, StateProblem> {
+        Ok(Self::new(Store::in_memory(State::read(bytes)?), network, BTreeMap::new()))
+    }
+
+    fn new(store: Store, network: NetworkName, configured: BTreeMap<String, u32>) -> Self {
+        Self { network, dialect: dialect(), configured, store: Mutex::new(store), ids: Mutex::new(HashMap::new()) }
+    }
+
+    /// What the state file would hold now.
+    pub fn state(&self) -> serde_json::Value {
+        self.lock().state().to_json()
+    }
+
+    /// Every call so far, in the order in which they reached the cloud.
+    pub fn log(&self) -> Vec<CallRecord> {
+        self.lock().log().to_vec()
+    }
+
+    // A panic elsewhere leaves a world that holds together: its operations are all or nothing.
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One call over the simulated wire.
+    async fn call<T>(
+        &self,
+        about: About<'_>,
+        body: impl FnOnce(&mut World) -> Result<T, Refusal>,
+    ) -> Result<(T, String), Failure> {
+        let latency = self.lock().latency();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        self.lock().call(&about, body)
+    }
+
+    fn error(&self, doing: &str, failure: Failure) -> CloudError {
+        let doing = format!("{doing} of network `{}` (simulated)", self.network);
+        match failure {
+            Failure::Refused { refusal: Refusal { code, message }, request_id } => CloudError {
+                kind: rsgsync_engine::ErrorKind::Final,
+                doing,
+                message: format!("{code}: {message}"),
+                request_id,
+                help: help(code).map(str::to_owned),
+            },
+            Failure::Other { kind, message, request_id } => CloudError { kind, doing, message, request_id, help: None },
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let quota = self.lock().state().world.quota;
+        let limit = |key: &str, told: u32| match self.configured.get(key) {
+            Some(stated) => Some(Limit { at_most: *stated, source: LimitSource::Configured }),
+            None => Some(Limit { at_most: told, source: LimitSource::Read }),
+        };
+        Limits {
+            rules_per_group: limit("rules_per_group", quota.rules_per_group),
+            groups: limit("groups", quota.groups),
+            rules: None,
+        }
+    }
+}
+
+fn dialect() -> Dialect {
+    let default = world::default_egress();
+    let default_rules = match default.peer {
+        Peer::Cidr(cidr) => {
+            vec![Rule { direction: default.direction, peer: RulePeer::Addresses(cidr), traffic: default.traffic }]
+        }
+        Peer::Group(_) | Peer::OtherAccount { .. } | Peer::PrefixList(_) => Vec::new(),
+        Peer::AddressGroup(_) | Peer::ServiceAccount(_) => Vec::new(),
+    };
+    Dialect {
+        references_match_both: true,
+        default_rules,
+        description_alphabet: Some(world::ALPHABET),
+        description_length: world::LONGEST,
+        marks_in_description: false,
+        quota: QuotaCount::ByDirectionAndFamily,
+        delete_cascades: false,
+        updates_descriptions: true,
+    }
+}
+
+fn help(code: &str) -> Option<&'static str> {
+    match code {
+        "DependencyViolation" => Some("remove the rules that refer to the group first"),
+        "RulesPerSecurityGroupLimitExceeded" | "SecurityGroupLimitExceeded" => {
+            Some("raise the quota in the state file, or ask for fewer")
+        }
+        "InvalidGroup.Duplicate" | "InvalidGroup.NotFound" => Some("the cloud has changed since the plan: plan again"),
+        _ => None,
+    }
+}
+
+impl Pack for Simulated {
+    fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    fn pack(&self, changes: &GroupChanges, _limits: &Limits) -> Vec<Call> {
+        one_call_a_direction(changes, &self.dialect)
+    }
+}
+
+#[async_trait]
+impl Cloud for Simulated {
+    async fn observe(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
+        self.observe_groups(scope, atoms).await
+    }
+
+    async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
+        self.execute_step(step, atoms).await
+    }
+
+    fn calls(&self) -> BTreeMap<String, u64> {
+        self.lock().counts().iter().map(|(kind, count)| (kind.as_str().to_owned(), *count)).collect()
+    }
+}

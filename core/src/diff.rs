@@ -1,0 +1,245 @@
+//! What a group has, against what it should have: the fate of every observed rule, and the fewest to add.
+
+use std::collections::BTreeSet;
+
+use crate::desired::DesiredRule;
+use crate::inventory::{EgressMode, Ownership};
+use crate::name::{ClusterName, Owner};
+use crate::observed::{ObservedGroup, ObservedRule};
+use crate::packets::{PacketSet, TrafficSet, without_covered};
+use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
+use crate::traffic::Traffic;
+
+/// What one group should have, in the cloud's dialect and with the network's own atoms.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Rules that must be let through, sorted.
+    pub rules: Vec<DesiredRule>,
+    /// Whether outbound traffic is narrowed.
+    pub egress: EgressMode,
+    /// Traffic of rows that were not opened: what is observed of it stays.
+    pub held: Vec<(Direction, Traffic)>,
+    /// Inbound traffic whose differences are left alone.
+    pub ignored: Vec<Traffic>,
+    /// Known addresses of groups: in a shared group a range that has them all stands for the reference.
+    pub addresses: Vec<(Atom, Vec<Cidr>)>,
+}
+
+/// Whose rules are ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours<'a> {
+    /// The inventory's owner.
+    pub owner: &'a Owner,
+    /// The clusters that stand in the inventory.
+    pub clusters: &'a BTreeSet<ClusterName>,
+}
+
+/// What becomes of an observed rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fate {
+    /// Wanted.
+    Keep,
+    /// Wanted, but the other rules that stay let all of it through.
+    Redundant,
+    /// Ours, and it lets something unwanted through.
+    Remove,
+    /// Asked for by a row that was not opened.
+    Held,
+    /// Unwanted, but the inventory says to leave it alone.
+    Ignored,
+    /// Not ours.
+    Foreign,
+    /// Not ours, and it does the job of a wanted rule.
+    Satisfies,
+    /// Another rsgsync owner's, and we need it too: it gets our mark beside theirs.
+    Join,
+    /// Ours and another owner's, and we need it no longer: it loses our mark.
+    Leave,
+    /// Outbound, where outbound is not narrowed.
+    Outbound,
+}
+
+/// The difference in one group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupDiff {
+    /// By observed rule.
+    pub fates: Vec<Fate>,
+    /// The fewest rules for what is missing, sorted.
+    pub adds: Vec<DesiredRule>,
+    /// What must be let through when the diff is carried out; references that a range stands for are that range.
+    pub required: Vec<DesiredRule>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Ours,
+    OursAndOthers,
+    Others,
+    Foreign,
+}
+
+fn holder(rule: &ObservedRule, ownership: Ownership, ours: Ours<'_>) -> Holder {
+    if ownership == Ownership::Exclusive {
+        return Holder::Ours;
+    }
+    let is_ours = |m: &&crate::name::Mark| m.owner == *ours.owner && ours.clusters.contains(&m.cluster);
+    match (rule.marks.iter().filter(is_ours).count(), rule.marks.len()) {
+        (_, 0) => Holder::Foreign,
+        (0, _) => Holder::Others,
+        (mine, all) if mine == all => Holder::Ours,
+        _ => Holder::OursAndOthers,
+    }
+}
+
+/// The difference between what a group has and what it should have.
+pub fn diff(wanted: &Wanted, observed: &ObservedGroup, ownership: Ownership, ours: Ours<'_>) -> GroupDiff {
+    let holders: Vec<Holder> = observed.rules.iter().map(|r| holder(r, ownership, ours)).collect();
+    let mut out = GroupDiff { fates: vec![Fate::Foreign; holders.len()], adds: Vec::new(), required: Vec::new() };
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let of_direction = |(i, r): (usize, &ObservedRule)| (r.rule.direction == direction).then_some(i);
+        let indices: Vec<usize> = observed.rules.iter().enumerate().filter_map(of_direction).collect();
+        let foreign = indices.iter().filter(|i| holders[**i] == Holder::Foreign).map(|i| observed.rules[*i].rule);
+        let foreign = PacketSet::of(foreign);
+        let required = wanted.rules.iter().filter(|r| r.rule.direction == direction);
+        let required: Vec<DesiredRule> = if ownership == Ownership::Shared {
+            required.flat_map(|rule| stand_in(rule, &foreign, &wanted.addresses)).collect()
+        } else {
+            required.cloned().collect()
+        };
+        side(wanted, direction, &required, observed, &indices, &holders, &mut out);
+        out.required.extend(required);
+    }
+    out
+}
+
+/// The rule, or, where ranges of others' let all addresses of the group through that it refers to, those addresses.
+fn stand_in(rule: &DesiredRule, foreign: &PacketSet, addresses: &[(Atom, Vec<Cidr>)]) -> Vec<DesiredRule> {
+    let known = match rule.rule.peer {
+        RulePeer::Opaque(PeerKind::Group, atom, _) => addresses.iter().find(|(a, _)| *a == atom).map(|(_, c)| c),
+        _ => None,
+    };
+    let Some(known) = known.filter(|known| !known.is_empty()) else { return vec![rule.clone()] };
+    let ranges: Vec<Rule> = known.iter().map(|c| Rule { peer: RulePeer::Addresses(*c), ..rule.rule }).collect();
+    if foreign.contains(&PacketSet::of(ranges.iter().copied())) {
+        ranges.into_iter().map(|range| DesiredRule { rule: range, reasons: rule.reasons.clone() }).collect()
+    } else {
+        vec![rule.clone()]
+    }
+}
+
+fn side(
+    wanted: &Wanted,
+    direction: Direction,
+    required: &[DesiredRule],
+    observed: &ObservedGroup,
+    indices: &[usize],
+    holders: &[Holder],
+    out: &mut GroupDiff,
+) {
+    let rule = |i: usize| observed.rules[i].rule;
+    let want = PacketSet::of(required.iter().map(|r| r.rule));
+    let open_egress = direction == Direction::Egress && wanted.egress == EgressMode::Open;
+    let ignored: TrafficSet = match direction {
+        Direction::Ingress => wanted.ignored.iter().copied().collect(),
+        Direction::Egress => TrafficSet::default(),
+    };
+    let held: TrafficSet = wanted.held.iter().filter(|(d, _)| *d == direction).map(|(_, t)| *t).collect();
+
+    for &i in indices {
+        let packets = PacketSet::of([rule(i)]);
+        let unwanted = packets.difference(&want);
+        out.fates[i] = match holders[i] {
+            Holder::Foreign | Holder::Others => Fate::Foreign,
+            _ if unwanted.is_empty() => Fate::Keep,
+            _ if open_egress => Fate::Outbound,
+            _ if unwanted.except_on(&held).is_empty() => Fate::Held,
+            _ if unwanted.except_on(&held).except_on(&ignored).is_empty() => Fate::Ignored,
+            Holder::Ours => Fate::Remove,
+            Holder::OursAndOthers => Fate::Leave,
+        };
+    }
+
+    // What a removed rule lets through of held or ignored traffic stays open in a rule of its own.
+    let removed = PacketSet::of(indices.iter().filter(|i| out.fates[**i] == Fate::Remove).map(|i| rule(*i)));
+    let stays = |fate: Fate, i: usize| !matches!(fate, Fate::Remove | Fate::Leave) && holders[i] != Holder::Others;
+    let standing = PacketSet::of(indices.iter().filter(|i| stays(out.fates[**i], **i)).map(|i| rule(*i)));
+    let goal = want.union(&removed.on(&held)).union(&removed.on(&ignored));
+    let mut missing =
+        want.except_on(&ignored).union(&removed.on(&held)).union(&removed.on(&ignored)).difference(&standing);
+
+    for &i in indices {
+        if holders[i] == Holder::Foreign && packets_needed(&want, rule(i), indices, holders, out, &rule) {
+            out.fates[i] = Fate::Satisfies;
+        }
+        let carries = |missing: &PacketSet| missing.intersects(&PacketSet::of([rule(i)]));
+        let fate = match holders[i] {
+            Holder::Others if carries(&missing) => Fate::Join,
+            Holder::OursAndOthers if out.fates[i] == Fate::Leave && carries(&missing) => Fate::Keep,
+            _ => continue,
+        };
+        out.fates[i] = fate;
+        missing = missing.difference(&PacketSet::of([rule(i)]));
+    }
+
+    let kept: Vec<Rule> = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i)).collect();
+    let needed: BTreeSet<Rule> = without_covered(kept).into_iter().collect();
+    for &i in indices {
+        if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && !needed.contains(&rule(i)) {
+            out.fates[i] = Fate::Redundant;
+        }
+    }
+
+    for rule in fewest(&goal, missing, direction) {
+        let reasons: BTreeSet<_> = required
+            .iter()
+            .filter(|r| crate::packets::overlap(&r.rule, &rule))
+            .flat_map(|r| r.reasons.iter().cloned())
+            .collect();
+        out.adds.push(DesiredRule { rule, reasons: reasons.into_iter().collect() });
+    }
+}
+
+/// Whether a foreign rule lets something wanted through that no rule of ours does.
+fn packets_needed(
+    want: &PacketSet,
+    foreign: Rule,
+    indices: &[usize],
+    holders: &[Holder],
+    out: &GroupDiff,
+    rule: &impl Fn(usize) -> Rule,
+) -> bool {
+    let ours =
+        indices.iter().filter(|i| holders[**i] == Holder::Ours && out.fates[**i] == Fate::Keep).map(|i| rule(*i));
+    !want.intersection(&PacketSet::of([foreign])).difference(&PacketSet::of(ours)).is_empty()
+}
+
+/// The fewest rules inside `goal` that let all of `missing` through: one for each rule of the goal's cover that is needed,
+/// cut down to what is missing where that is one rule too.
+fn fewest(goal: &PacketSet, mut missing: PacketSet, direction: Direction) -> Vec<Rule> {
+    let mut adds = Vec::new();
+    if missing.is_empty() {
+        return adds;
+    }
+    for rule in goal.cover(direction) {
+        let here = missing.intersection(&PacketSet::of([rule]));
+        if here.is_empty() {
+            continue;
+        }
+        let exact = here.cover(direction);
+        let add = if let [one] = exact[..] { one } else { rule };
+        missing = missing.difference(&PacketSet::of([add]));
+        adds.push(add);
+    }
+    adds.sort_unstable();
+    adds
+}
+
+/// The rules that let everything out, for the families of a group.
+pub fn open_outbound(family: Family) -> Vec<Rule> {
+    let any = |cidr| Rule { direction: Direction::Egress, peer: RulePeer::Addresses(cidr), traffic: Traffic::ALL };
+    let of = |f: &Family| any(if *f == Family::Ipv4 { Cidr::ANY_V4 } else { Cidr::ANY_V6 });
+    family.each().iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! What a cluster's options are, and whether a row's condition holds, doesn't, or hangs on one that nobody set.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::inventory::{Cluster, NodeGroup};
+use crate::profile::{Condition, OptionDefault, OptionValue, Vocabulary};
+
+/// The option that a group may state for itself ([`NodeGroup::multihomed`]).
+const MULTIHOMED: &str = "multihomed";
+
+/// Whether the nodes of a group of this cluster have several interfaces: the group's own word, else the cluster's.
+pub(crate) fn multihomed(cluster: &Cluster, group: &NodeGroup) -> bool {
+    group.multihomed.unwrap_or_else(|| {
+        let values = Facts::new(cluster).values(MULTIHOMED, None);
+        values.is_some_and(|values| values.contains(&OptionValue::Bool(true)))
+    })
+}
+
+/// Whether a row is open.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Open,
+    Closed,
+    /// It is closed, and these options, which nobody set, could open it; sorted.
+    Undecided(Vec<Arc<str>>),
+}
+
+/// Whether a row is open, and which option, value and source that rests on where nobody set it.
+pub(super) struct Decision {
+    pub(super) state: State,
+    pub(super) assumed: Vec<(Arc<str>, String, String)>,
+}
+
+/// What is known of one cluster.
+pub(super) struct Facts<'a> {
+    cluster: &'a Cluster,
+}
+
+impl<'a> Facts<'a> {
+    pub(super) fn new(cluster: &'a Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// The option's values as far as they don't rest on the product's default.
+    pub(super) fn values(&self, option: &str, multihomed: Option<bool>) -> Option<Vec<OptionValue>> {
+        if let (MULTIHOMED, Some(word)) = (option, multihomed) {
+            return Some(vec![OptionValue::Bool(word)]);
+        }
+        if let Some(fixed) = self.cluster.profile.fixes.get(option) {
+            return Some(vec![fixed.clone()]);
+        }
+        if let Some(set) = self.cluster.options.get(option).filter(|values| !values.is_empty()) {
+            return Some(set.clone());
+        }
+        let kind = Vocabulary::shipped().options.get(option)?;
+        if !kind.follows.is_empty() {
+            let played = self.cluster.groups.values().flat_map(|group| &group.roles);
+            return Some(vec![OptionValue::Bool(played.into_iter().any(|role| kind.follows.contains(role)))]);
+        }
+        kind.default.clone().map(|value| vec![value])
+    }
+
+    fn default(&self, option: &str) -> Option<&OptionDefault> {
+        default_in(&self.cluster.profile.defaults, option, &|option| self.values(option, None))
+    }
+
+    /// Decides a condition; `multihomed` is the word of the group that the row is local to.
+    pub(super) fn decide(&self, condition: &Condition, multihomed: Option<bool>) -> Decision {
+        let set = |option: &str| self.values(option, multihomed);
+        let set_or_default =
+            |option: &str| set(option).or_else(|| self.default(option).map(|default| vec![default.value.clone()]));
+        let hangs_on = match evaluate(condition, &set_or_default) {
+            Truth::Unknown(options) => options,
+            known => {
+                let state = if known == Truth::Yes { State::Open } else { State::Closed };
+                return Decision { state, assumed: self.defaults_in(evaluate(condition, &set)) };
+            }
+        };
+        let unset_is_false = |option: &str| set_or_default(option).or_else(|| Some(Vec::new()));
+        if evaluate(condition, &unset_is_false) == Truth::Yes {
+            let source = "nobody set it, and the row excludes only some values";
+            let unset = hangs_on.into_iter().map(|option| (option, "unset".to_owned(), source.to_owned()));
+            return Decision { state: State::Open, assumed: unset.collect() };
+        }
+        Decision { state: State::Undecided(hangs_on.into_iter().collect()), assumed: Vec::new() }
+    }
+
+    /// The defaults without which the truth would be unknown.
+    fn defaults_in(&self, without: Truth) -> Vec<(Arc<str>, String, String)> {
+        let Truth::Unknown(options) = without else { return Vec::new() };
+        let defaults = options.iter().filter_map(|option| self.default(option));
+        defaults.map(|d| (d.option.clone(), d.value.to_string(), d.source.clone())).collect()
+    }
+}
+
+fn default_in<'a>(
+    defaults: &'a [OptionDefault],
+    option: &str,
+    set: &dyn Fn(&str) -> Option<Vec<OptionValue>>,
+) -> Option<&'a OptionDefault> {
+    let index = defaults.iter().position(|default| *default.option == *option)?;
+    let (earlier, default) = (&defaults[..index], &defaults[index]);
+    let values = |option: &str| set(option).or_else(|| default_in(earlier, option, set).map(|d| vec![d.value.clone()]));
+    (evaluate(&default.when, &values) == Truth::Yes).then_some(default)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Truth {
+    Yes,
+    No,
+    /// It hangs on these options.
+    Unknown(BTreeSet<Arc<str>>),
+}
+
+/// Three-valued: `values` gives `None` for an option whose value is unknown.
+fn evaluate(condition: &Condition, values: &impl Fn(&str) -> Option<Vec<OptionValue>>) -> Truth {
+    match condition {
+        Condition::Is(option, wanted) => match values(option) {
+            None => Truth::Unknown(BTreeSet::from([option.clone()])),
+            Some(given) if given.iter().any(|value| wanted.contains(value)) => Truth::Yes,
+            Some(_) => Truth::No,
+        },
+        Condition::Not(inner) => match evaluate(inner, values) {
+            Truth::Yes => Truth::No,
+            Truth::No => Truth::Yes,
+            unknown => unknown,
+        },
+        Condition::All(list) => fold(list, values, &Truth::No, Truth::Yes),
+        Condition::Any(list) => fold(list, values, &Truth::Yes, Truth::No),
+    }
+}
+
+/// `settles`: the truth that one term is enough for; `otherwise`: when no term has it and none is unknown.
+fn fold(
+    list: &[Condition],
+    values: &impl Fn(&str) -> Option<Vec<OptionValue>>,
+    settles: &Truth,
+    otherwise: Truth,
+) -> Truth {
+    let mut hangs_on = BTreeSet::new();
+    for term in list {
+        match evaluate(term, values) {
+            truth if truth == *settles => return truth,
+            Truth::Unknown(options) => hangs_on.extend(options),
+            Truth::Yes | Truth::No => {}
+        }
+    }
+    if hangs_on.is_empty() { otherwise } else { Truth::Unknown(hangs_on) }
+}

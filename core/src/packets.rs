@@ -1,0 +1,362 @@
+//! Sets of rules as exact sets of packets: traffic × addresses, and traffic for each opaque peer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
+use crate::traffic::{LAST_POINT, Traffic};
+
+/// A set of points on the line of traffic: sorted, disjoint intervals that don't touch, both ends included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct TrafficSet(Vec<(u32, u32)>);
+
+impl TrafficSet {
+    /// Everything.
+    pub fn all() -> Self {
+        Self(vec![(0, LAST_POINT)])
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The points in either.
+    pub fn union(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).collect()
+    }
+
+    /// The points in both.
+    pub fn intersection(&self, other: &Self) -> Self {
+        let (mut i, mut j, mut out) = (0, 0, Vec::new());
+        while let (Some(a), Some(b)) = (self.0.get(i), other.0.get(j)) {
+            let (lo, hi) = (a.0.max(b.0), a.1.min(b.1));
+            if lo <= hi {
+                out.push((lo, hi));
+            }
+            if a.1 < b.1 { i += 1 } else { j += 1 }
+        }
+        Self(out)
+    }
+
+    /// The points in this one that are not in `other`.
+    pub fn difference(&self, other: &Self) -> Self {
+        self.intersection(&other.complement())
+    }
+
+    fn complement(&self) -> Self {
+        let (mut next, mut out) = (0, Vec::new());
+        for &(lo, hi) in &self.0 {
+            if next < lo {
+                out.push((next, lo - 1));
+            }
+            next = hi + 1;
+        }
+        if next <= LAST_POINT {
+            out.push((next, LAST_POINT));
+        }
+        Self(out)
+    }
+
+    /// The fewest traffics whose union is this set.
+    pub fn traffics(&self) -> Vec<Traffic> {
+        self.0.iter().flat_map(|&(lo, hi)| Traffic::pieces(lo, hi)).collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<(u32, u32)> for TrafficSet {
+    fn from_iter<I: IntoIterator<Item = (u32, u32)>>(intervals: I) -> Self {
+        let mut intervals: Vec<_> = intervals.into_iter().collect();
+        intervals.sort_unstable();
+        let mut out: Vec<(u32, u32)> = Vec::with_capacity(intervals.len());
+        for (lo, hi) in intervals {
+            match out.last_mut() {
+                Some(last) if lo <= last.1.saturating_add(1) => last.1 = last.1.max(hi),
+                _ => out.push((lo, hi)),
+            }
+        }
+        Self(out)
+    }
+}
+
+impl FromIterator<Traffic> for TrafficSet {
+    fn from_iter<I: IntoIterator<Item = Traffic>>(traffics: I) -> Self {
+        traffics.into_iter().map(Traffic::points).collect()
+    }
+}
+
+impl From<Traffic> for TrafficSet {
+    fn from(traffic: Traffic) -> Self {
+        Self(vec![traffic.points()])
+    }
+}
+
+/// Addresses of one family and the traffic of each: sorted, disjoint, never empty, equal neighbours merged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct AddressMap(Vec<Stretch>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stretch {
+    first: u128,
+    last: u128,
+    traffic: TrafficSet,
+}
+
+impl AddressMap {
+    fn of(mut parts: Vec<(u128, u128, Traffic)>) -> Self {
+        if let [(first, last, traffic)] = parts[..] {
+            return Self(vec![Stretch { first, last, traffic: traffic.into() }]);
+        }
+        parts.sort_unstable();
+        let starts: BTreeSet<u128> = parts.iter().flat_map(|p| [Some(p.0), p.1.checked_add(1)]).flatten().collect();
+        let starts: Vec<u128> = starts.into_iter().collect();
+        let (mut active, mut next, mut out) = (Vec::new(), 0, Self::default());
+        for (i, &first) in starts.iter().enumerate() {
+            active.retain(|p: &(u128, u128, Traffic)| p.1 >= first);
+            while let Some(part) = parts.get(next).filter(|p| p.0 == first) {
+                active.push(*part);
+                next += 1;
+            }
+            let Some(last) = starts.get(i + 1).map(|s| s - 1).or_else(|| active.iter().map(|p| p.1).max()) else {
+                break;
+            };
+            out.push(first, last, active.iter().map(|p| p.2).collect());
+        }
+        out
+    }
+
+    fn push(&mut self, first: u128, last: u128, traffic: TrafficSet) {
+        if traffic.is_empty() {
+            return;
+        }
+        match self.0.last_mut() {
+            Some(s) if s.last.checked_add(1) == Some(first) && s.traffic == traffic => s.last = last,
+            _ => self.0.push(Stretch { first, last, traffic }),
+        }
+    }
+
+    fn combine(&self, other: &Self, op: impl Fn(&TrafficSet, &TrafficSet) -> TrafficSet) -> Self {
+        let starts: BTreeSet<u128> = [self, other]
+            .iter()
+            .flat_map(|m| &m.0)
+            .flat_map(|s| [Some(s.first), s.last.checked_add(1)])
+            .flatten()
+            .collect();
+        let end = [self, other].iter().filter_map(|m| m.0.last()).map(|s| s.last).max().unwrap_or(0);
+        let starts: Vec<u128> = starts.into_iter().collect();
+        let (mut i, mut j, mut out) = (0, 0, Self::default());
+        for (k, &first) in starts.iter().enumerate() {
+            if first > end {
+                break;
+            }
+            let last = starts.get(k + 1).map_or(end, |s| s - 1);
+            let (a, b) = (self.at(first, &mut i), other.at(first, &mut j));
+            out.push(first, last, op(a, b));
+        }
+        out
+    }
+
+    /// The traffic at an address; `cursor` only moves on, so addresses must come sorted.
+    fn at(&self, address: u128, cursor: &mut usize) -> &TrafficSet {
+        while self.0.get(*cursor).is_some_and(|s| s.last < address) {
+            *cursor += 1;
+        }
+        self.0.get(*cursor).filter(|s| s.first <= address).map_or(&NOTHING, |s| &s.traffic)
+    }
+}
+
+static NOTHING: TrafficSet = TrafficSet(Vec::new());
+
+type Opaque = (PeerKind, Atom, Family);
+
+/// The packets that rules of one direction let through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PacketSet {
+    v4: AddressMap,
+    v6: AddressMap,
+    opaque: BTreeMap<Opaque, TrafficSet>,
+}
+
+impl PacketSet {
+    /// What `rules` let through together; their directions are not looked at.
+    pub fn of(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let mut opaque: BTreeMap<Opaque, Vec<(u32, u32)>> = BTreeMap::new();
+        for rule in rules {
+            match rule.peer {
+                RulePeer::Addresses(cidr) => {
+                    let (first, last) = cidr.bounds();
+                    let parts = if cidr.family() == Family::Ipv4 { &mut v4 } else { &mut v6 };
+                    parts.push((first, last, rule.traffic));
+                }
+                RulePeer::Opaque(kind, atom, family) => {
+                    for family in family.each() {
+                        opaque.entry((kind, atom, *family)).or_default().push(rule.traffic.points());
+                    }
+                }
+            }
+        }
+        Self {
+            v4: AddressMap::of(v4),
+            v6: AddressMap::of(v6),
+            opaque: opaque.into_iter().map(|(peer, points)| (peer, points.into_iter().collect())).collect(),
+        }
+    }
+
+    /// Whether no packet is in it.
+    pub fn is_empty(&self) -> bool {
+        self.v4.0.is_empty() && self.v6.0.is_empty() && self.opaque.is_empty()
+    }
+
+    /// The packets in either.
+    pub fn union(&self, other: &Self) -> Self {
+        self.combine(other, TrafficSet::union)
+    }
+
+    /// The packets in both.
+    pub fn intersection(&self, other: &Self) -> Self {
+        self.combine(other, TrafficSet::intersection)
+    }
+
+    /// The packets in this one that are not in `other`.
+    pub fn difference(&self, other: &Self) -> Self {
+        self.combine(other, TrafficSet::difference)
+    }
+
+    /// Whether every packet of `other` is in this one.
+    pub fn contains(&self, other: &Self) -> bool {
+        other.difference(self).is_empty()
+    }
+
+    /// Whether some packet is in both.
+    pub fn intersects(&self, other: &Self) -> bool {
+        !self.intersection(other).is_empty()
+    }
+
+    /// The packets whose traffic is in `traffic`, whoever the peer.
+    pub fn on(&self, traffic: &TrafficSet) -> Self {
+        self.map(|own| own.intersection(traffic))
+    }
+
+    /// The packets whose traffic is not in `traffic`, whoever the peer.
+    pub fn except_on(&self, traffic: &TrafficSet) -> Self {
+        self.map(|own| own.difference(traffic))
+    }
+
+    fn map(&self, op: impl Fn(&TrafficSet) -> TrafficSet) -> Self {
+        let addresses = |m: &AddressMap| {
+            let mut out = AddressMap::default();
+            m.0.iter().for_each(|s| out.push(s.first, s.last, op(&s.traffic)));
+            out
+        };
+        let opaque = self.opaque.iter().map(|(peer, t)| (*peer, op(t))).filter(|(_, t)| !t.is_empty()).collect();
+        Self { v4: addresses(&self.v4), v6: addresses(&self.v6), opaque }
+    }
+
+    fn combine(&self, other: &Self, op: impl Fn(&TrafficSet, &TrafficSet) -> TrafficSet) -> Self {
+        let peers: BTreeSet<Opaque> = self.opaque.keys().chain(other.opaque.keys()).copied().collect();
+        let of = |set: &'_ Self, peer: &Opaque| set.opaque.get(peer).cloned().unwrap_or_default();
+        let opaque = peers
+            .into_iter()
+            .map(|peer| (peer, op(&of(self, &peer), &of(other, &peer))))
+            .filter(|(_, traffic)| !traffic.is_empty())
+            .collect();
+        Self { v4: self.v4.combine(&other.v4, &op), v6: self.v6.combine(&other.v6, &op), opaque }
+    }
+
+    /// Rules that let through exactly this set: for each peer the fewest, none inside the others together; sorted.
+    ///
+    /// An opaque peer whose families have the same traffic gets one rule for both.
+    pub fn cover(&self, direction: Direction) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for (&(kind, atom, family), traffic) in &self.opaque {
+            let twin = |other| self.opaque.get(&(kind, atom, other));
+            let family = match family {
+                Family::Ipv4 if twin(Family::Ipv6) == Some(traffic) => Family::Both,
+                Family::Ipv6 if twin(Family::Ipv4) == Some(traffic) => continue,
+                single => single,
+            };
+            let peer = RulePeer::Opaque(kind, atom, family);
+            rules.extend(traffic.traffics().into_iter().map(|traffic| Rule { direction, peer, traffic }));
+        }
+        for (map, family) in [(&self.v4, Family::Ipv4), (&self.v6, Family::Ipv6)] {
+            rules.extend(address_cover(map, family, direction));
+        }
+        rules.sort_unstable();
+        rules
+    }
+}
+
+/// Every largest box of a prefix and a traffic that fits, then without those that the others cover together.
+fn address_cover(map: &AddressMap, family: Family, direction: Direction) -> Vec<Rule> {
+    let traffics: BTreeSet<Traffic> = map.0.iter().flat_map(|s| s.traffic.traffics()).collect();
+    let mut boxes: Vec<Rule> = Vec::new();
+    for traffic in traffics {
+        let has_all = |s: &&Stretch| TrafficSet::from(traffic).difference(&s.traffic).is_empty();
+        let mut runs: Vec<(u128, u128)> = Vec::new();
+        for stretch in map.0.iter().filter(has_all) {
+            match runs.last_mut() {
+                Some(run) if run.1.checked_add(1) == Some(stretch.first) => run.1 = stretch.last,
+                _ => runs.push((stretch.first, stretch.last)),
+            }
+        }
+        let prefixes = runs.into_iter().flat_map(|(first, last)| prefixes(first, last, family));
+        boxes.extend(prefixes.map(|cidr| Rule { direction, peer: RulePeer::Addresses(cidr), traffic }));
+    }
+    without_covered(boxes)
+}
+
+/// Drops rules that the rest cover together, the smallest first.
+pub(crate) fn without_covered(mut rules: Vec<Rule>) -> Vec<Rule> {
+    let size = |rule: &Rule| {
+        let (lo, hi) = rule.traffic.points();
+        let length = match rule.peer {
+            RulePeer::Addresses(cidr) => cidr.net().prefix_len(),
+            RulePeer::Opaque(..) => 0,
+        };
+        (std::cmp::Reverse(length), hi - lo, *rule)
+    };
+    rules.sort_by_key(size);
+    let mut at = 0;
+    while at < rules.len() {
+        let candidate = rules[at];
+        let overlapping = rules.iter().enumerate().filter(|(i, r)| *i != at && overlap(r, &candidate)).map(|(_, r)| *r);
+        if PacketSet::of(overlapping).contains(&PacketSet::of([candidate])) {
+            rules.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    rules
+}
+
+/// Whether two rules of one direction share a packet.
+pub(crate) fn overlap(a: &Rule, b: &Rule) -> bool {
+    let ((a_lo, a_hi), (b_lo, b_hi)) = (a.traffic.points(), b.traffic.points());
+    let peers = match (a.peer, b.peer) {
+        (RulePeer::Addresses(x), RulePeer::Addresses(y)) => x.contains(y) || y.contains(x),
+        (RulePeer::Opaque(k, x, f), RulePeer::Opaque(l, y, g)) => k == l && x == y && (f.contains(g) || g.contains(f)),
+        _ => false,
+    };
+    peers && a_lo <= b_hi && b_lo <= a_hi
+}
+
+/// The fewest prefixes that make up the addresses `first..=last`.
+fn prefixes(first: u128, last: u128, family: Family) -> Vec<Cidr> {
+    if family == Family::Ipv4 {
+        let v4 = |n: u128| u32::try_from(n).expect("IPv4 bounds are below 2^32");
+        let subnets = ipnet::Ipv4Subnets::new(v4(first).into(), v4(last).into(), 0);
+        subnets.map(|net: Ipv4Net| Cidr::new(net.into())).collect()
+    } else {
+        let subnets = ipnet::Ipv6Subnets::new(first.into(), last.into(), 0);
+        subnets.map(|net: Ipv6Net| Cidr::new(net.into())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Differences become a plan: steps in a partial order, what each group was and will be, and the proof.
+
+mod build;
+mod destroy;
+mod order;
+mod quota;
+mod step;
+
+pub use build::{NetworkInput, PlanError, PlanOptions, plan};
+pub use destroy::{destroy, split_flows};
+pub use quota::{QuotaUse, quota_use};
+pub use step::*;
+
+use crate::desired::DesiredRule;
+use crate::diff::GroupDiff;
+use crate::flow::{Assumed, Flow, Unopened};
+use crate::inventory::{Network, Ownership};
+use crate::name::{ClusterName, NodeGroupName, Owner};
+use crate::observed::{Observed, ObservedGroup};
+use crate::proof::Proof;
+use crate::rule::{Atom, Atoms, Cidr};
+
+/// What would change, in which order, and why that is safe.
+#[derive(Debug)]
+pub struct Plan {
+    /// Whose.
+    pub owner: Owner,
+    /// Ranges that are not public, beside the private ones.
+    pub trusted: Vec<Cidr>,
+    /// In the inventory's order.
+    pub networks: Vec<NetworkPlan>,
+    /// In an order that keeps every `depends_on`.
+    pub steps: Vec<Step>,
+    /// About every state in between.
+    pub proof: Proof,
+    /// Rows that are not opened.
+    pub unopened: Vec<Unopened>,
+    /// Options that got a default.
+    pub assumed: Vec<Assumed>,
+    /// Flows into clusters that are not ours to write.
+    pub elsewhere: Vec<Flow>,
+    /// Flows that are lost with what is destroyed.
+    pub lost: Vec<Flow>,
+    /// What a person should know: expired entries, guards set aside, marks of clusters that are gone.
+    pub notes: Vec<String>,
+    /// Why apply will refuse without `--max-removals`; `None`: it won't.
+    pub blast: Option<String>,
+}
+
+impl Plan {
+    /// Whether nothing is to be added or removed.
+    pub fn in_sync(&self) -> bool {
+        self.steps.iter().all(|s| matches!(s.action, Action::SetMarks | Action::UpdateDescriptions))
+    }
+
+    /// How many rules are added, how many removed.
+    pub fn counts(&self) -> (usize, usize) {
+        let changing =
+            || self.steps.iter().filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions));
+        let adds = changing().filter(|s| s.action != Action::CreateGroup).map(|s| s.adds.len()).sum();
+        (adds, changing().map(|s| s.removes.len()).sum())
+    }
+}
+
+/// One network's part of a plan.
+#[derive(Debug)]
+pub struct NetworkPlan {
+    /// The inventory's network.
+    pub network: Network,
+    /// What was read, or why it couldn't be.
+    pub observed: Result<Observed, String>,
+    /// Names that rules point into.
+    pub atoms: Atoms,
+    /// Groups, sorted by name.
+    pub groups: Vec<GroupPlan>,
+    /// API calls that reading took.
+    pub calls: u64,
+}
+
+impl NetworkPlan {
+    /// The observed group of an atom.
+    pub fn observed_group(&self, atom: Atom) -> Option<&ObservedGroup> {
+        self.observed.as_ref().ok()?.groups.iter().find(|g| g.atom == atom)
+    }
+
+    /// What people call a group: its name where one group has it, else the atom's own text.
+    pub fn group_name(&self, atom: Atom) -> &str {
+        match self.observed_group(atom) {
+            Some(group) => group.name.as_str(),
+            None => self.atoms.text(atom),
+        }
+    }
+}
+
+/// How a group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupStatus {
+    /// It will be made.
+    Create,
+    /// It was another's and becomes ours alone.
+    Adopt,
+    /// Some rules change.
+    Change,
+    /// Nothing to add or remove.
+    InSync,
+    /// It will be deleted.
+    Delete,
+    /// `--cluster` leaves it out.
+    Skipped,
+}
+
+/// One group's part of a plan.
+#[derive(Debug)]
+pub struct GroupPlan {
+    /// The atom that rules name it by.
+    pub atom: Atom,
+    /// The name, or the id where the inventory gives that.
+    pub security_group: String,
+    /// Node groups that use it.
+    pub members: Vec<(ClusterName, NodeGroupName)>,
+    /// Who decides on its rules.
+    pub ownership: Ownership,
+    /// How it stands.
+    pub status: GroupStatus,
+    /// Rule by rule.
+    pub diff: GroupDiff,
+    /// Everything that must be let through, before any stand-in.
+    pub wanted: Vec<DesiredRule>,
+    /// Rules now.
+    pub rules_before: usize,
+    /// Rules when the plan is done.
+    pub rules_after: usize,
+    /// The fuller count of those that a quota limits, when the plan is done.
+    pub quota: Option<QuotaUse>,
+    /// Outbound is neither open nor ours to open.
+    pub outbound_closed: bool,
+    /// Rules whose descriptions differ and stay.
+    pub stale_descriptions: usize,
+}
+
+#[cfg(test)]
+mod tests;

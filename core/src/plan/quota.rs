@@ -1,0 +1,39 @@
+//! How full a group is, as its cloud counts.
+
+use crate::observed::Limits;
+use crate::pack::{Dialect, QuotaCount};
+use crate::rule::{Direction, Family, Rule};
+
+/// How full the fuller of a group's counts is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// Rules counted.
+    pub used: u32,
+    /// Rules allowed.
+    pub of: u32,
+    /// What is counted: `ingress ipv4`, or `rules`.
+    pub what: String,
+}
+
+/// The fuller count of these rules, each with its weight; `None` where no quota is known.
+pub fn quota_use(
+    rules: impl Iterator<Item = (Rule, u32)> + Clone,
+    dialect: &Dialect,
+    limits: &Limits,
+) -> Option<QuotaUse> {
+    let of = limits.rules_per_group?.at_most;
+    if dialect.quota == QuotaCount::All {
+        return Some(QuotaUse { used: rules.map(|(_, weight)| weight).sum(), of, what: "rules".to_owned() });
+    }
+    let mut fullest: Option<QuotaUse> = None;
+    for direction in [Direction::Ingress, Direction::Egress] {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let counts = |rule: &Rule| rule.direction == direction && rule.peer.family().contains(family);
+            let used = rules.clone().filter(|(rule, _)| counts(rule)).map(|(_, weight)| weight).sum();
+            if fullest.as_ref().is_none_or(|f| used > f.used) {
+                fullest = Some(QuotaUse { used, of, what: format!("{} {}", direction.as_str(), family.as_str()) });
+            }
+        }
+    }
+    fullest
+}

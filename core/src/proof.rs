@@ -1,0 +1,398 @@
+//! A plan is checked, packet class by packet class: nothing required is cut at any step, and nothing else opens.
+//!
+//! Reads only the fields of rules, steps and guards, and does its own interval arithmetic, so that a mistake in the
+//! planner's algebra can't blind it. It looks at the partial order of the steps, not at one sequence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::guard::GuardSet;
+use crate::name::{NetworkName, RuleId};
+use crate::plan::{Action, Step, StepId};
+use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
+use crate::traffic::Traffic;
+
+/// All that a plan's safety hangs on.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    /// Every group that the plan or its requirements speak of.
+    pub groups: Vec<GroupCase>,
+    /// The plan's steps.
+    pub steps: &'a [Step],
+    /// Ranges that guards don't call public, beside the private ones.
+    pub trusted: &'a [Cidr],
+    /// Rules that are required and may be cut for a time, by the user's word.
+    pub gaps: Vec<(NetworkName, Atom, Rule)>,
+}
+
+/// One group of a case.
+#[derive(Debug, Clone)]
+pub struct GroupCase {
+    /// Where.
+    pub network: NetworkName,
+    /// Which.
+    pub group: Atom,
+    /// Rules that are there before the plan.
+    pub observed: Vec<(Rule, Option<RuleId>)>,
+    /// Rules that must be let through.
+    pub required: Vec<Rule>,
+    /// What must not be open to public addresses.
+    pub guards: GuardSet,
+}
+
+/// What was found about a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// Required rules.
+    pub required_flows: usize,
+    /// Of those, let through before the plan.
+    pub held_before: usize,
+    /// Of those, let through at every point of it.
+    pub kept: usize,
+    /// Packet classes that the plan opens although nothing wants them.
+    pub opened_outside_desired: usize,
+    /// Guards that were checked.
+    pub guards: usize,
+    /// Required rules that may be cut for a time, by the user's word.
+    pub gaps: Vec<(NetworkName, Atom, Rule)>,
+    /// A packet that shows what is wrong; `None`: the plan is safe.
+    pub witness: Option<Witness>,
+}
+
+impl Proof {
+    /// Whether the plan is safe.
+    pub fn holds(&self) -> bool {
+        self.witness.is_none()
+    }
+}
+
+/// What every proof takes for granted.
+pub const ASSUMPTIONS: &[&str] = &[
+    "rules are as the cloud's API reports them between our calls",
+    "network ACLs, routes, host firewalls, other groups on an interface and hierarchical policies are not looked at",
+    "nobody else changes these groups meanwhile",
+    "how fast the cloud spreads a rule to its hosts is not known: additions are read back and settle before removals",
+    "a group that the plan creates carries no interface yet: the rules that the cloud gives it open nothing",
+    "removing a rule may cut or spare connections that are open",
+];
+
+/// A packet that shows what is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// What happens to it.
+    pub fault: Fault,
+    /// In which network.
+    pub network: NetworkName,
+    /// In which group.
+    pub group: Atom,
+    /// At which step.
+    pub step: StepId,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// What is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A required packet that passes before the plan is cut at the step.
+    Cut,
+    /// The step opens a packet that is neither observed nor desired.
+    Opened,
+    /// The step opens a packet to public addresses that the named guard forbids.
+    Guard(Arc<str>),
+    /// The step deletes a group that a rule still refers to.
+    Referenced,
+    /// Two steps remove the same rule.
+    RemovedTwice,
+}
+
+/// One packet, seen from the group's nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Packet {
+    /// Which way.
+    pub direction: Direction,
+    /// Its other end.
+    pub peer: PacketPeer,
+    /// Its place on the line of traffic ([`Traffic::points`]).
+    pub point: u32,
+}
+
+/// The other end of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PacketPeer {
+    /// An IPv4 or IPv6 address as a number.
+    Address(Family, u128),
+    /// A member of a group, list or account, by one family.
+    Opaque(PeerKind, Atom, Family),
+}
+
+/// Whether a rule lets a packet through.
+pub fn carries(rule: &Rule, packet: &Packet) -> bool {
+    let (low, high) = rule.traffic.points();
+    rule.direction == packet.direction
+        && low <= packet.point
+        && packet.point <= high
+        && match (rule.peer, packet.peer) {
+            (RulePeer::Addresses(range), PacketPeer::Address(family, address)) => {
+                let (first, last) = range.bounds();
+                range.family() == family && first <= address && address <= last
+            }
+            (RulePeer::Opaque(kind, atom, families), PacketPeer::Opaque(k, a, family)) => {
+                kind == k && atom == a && (families == Family::Both || families == family)
+            }
+            _ => false,
+        }
+}
+
+/// One packet of each class into which `others` divide the packets of `rule`.
+///
+/// Where an interval starts anew, or one ends, a class begins; the lowest corner of each stands for all of it.
+fn classes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule> + Clone) -> Vec<Packet> {
+    let (low, high) = rule.traffic.points();
+    let mut points = BTreeSet::from([low]);
+    for other in others.clone().filter(|o| o.direction == rule.direction) {
+        let (l, h) = other.traffic.points();
+        points.extend([l, h + 1].into_iter().filter(|p| low < *p && *p <= high));
+    }
+    let peers: BTreeSet<PacketPeer> = match rule.peer {
+        RulePeer::Opaque(kind, atom, Family::Both) => {
+            [Family::Ipv4, Family::Ipv6].map(|family| PacketPeer::Opaque(kind, atom, family)).into()
+        }
+        RulePeer::Opaque(kind, atom, family) => [PacketPeer::Opaque(kind, atom, family)].into(),
+        RulePeer::Addresses(range) => {
+            let (first, last) = range.bounds();
+            let mut starts = BTreeSet::from([first]);
+            for other in others.filter(|o| o.direction == rule.direction) {
+                if let RulePeer::Addresses(o) = other.peer
+                    && o.family() == range.family()
+                {
+                    let (f, l) = o.bounds();
+                    starts
+                        .extend([Some(f), l.checked_add(1)].into_iter().flatten().filter(|a| first < *a && *a <= last));
+                }
+            }
+            starts.into_iter().map(|a| PacketPeer::Address(range.family(), a)).collect()
+        }
+    };
+    let direction = rule.direction;
+    let all =
+        peers.into_iter().flat_map(|peer| points.iter().map(move |point| Packet { direction, peer, point: *point }));
+    all.collect()
+}
+
+/// Checks a plan; accepts it only when no order of its steps that keeps `depends_on` cuts or opens anything.
+pub fn prove(case: &Case<'_>) -> Proof {
+    let mut proof = Proof { gaps: case.gaps.clone(), ..Proof::default() };
+    let mut witnesses: Vec<Witness> = Vec::new();
+    let mut guards: BTreeSet<&str> = BTreeSet::new();
+    let deletes: Vec<&Step> = case.steps.iter().filter(|s| s.action == Action::DeleteGroup).collect();
+    let closures = Closures::of(case.steps);
+    let mut by_group: BTreeMap<(&NetworkName, Atom), Vec<&Step>> = BTreeMap::new();
+    for step in case.steps {
+        by_group.entry((&step.network, step.group)).or_default().push(step);
+    }
+    for group in &case.groups {
+        guards.extend(group.guards.guards.iter().map(|guard| &*guard.name));
+        let steps = by_group.get(&(&group.network, group.group)).map_or(&[][..], Vec::as_slice);
+        let of_group = GroupProof { case, group, steps, closures: &closures };
+        let (held, kept, cut) = of_group.required();
+        proof.required_flows += group.required.len();
+        proof.held_before += held;
+        proof.kept += kept;
+        witnesses.extend(cut);
+        let opened = of_group.opened();
+        proof.opened_outside_desired += opened.len();
+        witnesses.extend(opened);
+        witnesses.extend(of_group.guarded());
+        witnesses.extend(deletes.iter().filter(|d| d.network == group.network).filter_map(|d| of_group.referenced(d)));
+    }
+    proof.guards = guards.len();
+    proof.witness = witnesses.into_iter().next();
+    proof
+}
+
+/// For each step, itself and all that must be done before it.
+struct Closures(BTreeMap<StepId, BTreeSet<StepId>>);
+
+impl Closures {
+    fn of(steps: &[Step]) -> Self {
+        let before: BTreeMap<StepId, &[StepId]> = steps.iter().map(|s| (s.id, s.depends_on.as_slice())).collect();
+        let closure = |id: StepId| {
+            let (mut seen, mut todo) = (BTreeSet::from([id]), vec![id]);
+            while let Some(next) = todo.pop() {
+                todo.extend(before.get(&next).into_iter().copied().flatten().filter(|b| seen.insert(**b)));
+            }
+            seen
+        };
+        // Only steps that take something away are asked about.
+        let takes = steps.iter().filter(|s| !s.removes.is_empty() || s.action == Action::DeleteGroup);
+        Self(takes.map(|s| (s.id, closure(s.id))).collect())
+    }
+
+    fn get(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
+        self.0.get(&id).into_iter().flatten().copied()
+    }
+}
+
+struct GroupProof<'a> {
+    case: &'a Case<'a>,
+    group: &'a GroupCase,
+    steps: &'a [&'a Step],
+    closures: &'a Closures,
+}
+
+impl GroupProof<'_> {
+    /// How many required rules hold before, how many at every point, and a witness for those that don't.
+    fn required(&self) -> (usize, usize, Vec<Witness>) {
+        let observed = || self.group.observed.iter().map(|(rule, _)| rule);
+        let removers = self.removers();
+        let removing = removers.iter().any(|r| !r.is_empty());
+        let is_gap = |rule: &Rule| {
+            let same =
+                |g: &&(NetworkName, Atom, Rule)| g.0 == self.group.network && g.1 == self.group.group && g.2 == *rule;
+            self.case.gaps.iter().any(|g| same(&g))
+        };
+        let (mut held, mut kept, mut cut) = (0, 0, Vec::new());
+        for required in &self.group.required {
+            let relevant: Vec<&Rule> =
+                observed().chain(self.steps.iter().flat_map(|s| s.adds.iter().map(|a| &a.rule))).collect();
+            let packets = classes(required, relevant.iter().copied());
+            held += usize::from(packets.iter().all(|p| observed().any(|rule| carries(rule, p))));
+            let faults: Vec<Witness> = if removing && !is_gap(required) {
+                packets.iter().filter_map(|p| self.cut(p, &removers)).collect()
+            } else {
+                Vec::new()
+            };
+            let was_held = packets.iter().all(|p| observed().any(|rule| carries(rule, p)));
+            kept += usize::from(was_held && faults.is_empty());
+            cut.extend(faults);
+        }
+        (held, kept, cut)
+    }
+
+    /// For each observed rule the steps that take it away.
+    fn removers(&self) -> Vec<Vec<&Step>> {
+        let takes = |step: &Step, rule: &Rule, id: &Option<RuleId>| {
+            let same = |r: &&crate::plan::StepRule| r.rule == *rule && (r.id.is_none() || id.is_none() || r.id == *id);
+            let whole_group = step.action == Action::DeleteGroup;
+            let marks_only = matches!(step.action, Action::SetMarks | Action::UpdateDescriptions);
+            whole_group || (!marks_only && step.removes.iter().any(|r| same(&r)))
+        };
+        let of =
+            |(rule, id): &(Rule, Option<RuleId>)| self.steps.iter().copied().filter(|s| takes(s, rule, id)).collect();
+        self.group.observed.iter().map(of).collect()
+    }
+
+    /// A packet that passes before, and doesn't in the earliest state in which all that carried it is gone.
+    fn cut(&self, packet: &Packet, removers: &[Vec<&Step>]) -> Option<Witness> {
+        let mut gone: Vec<&Step> = Vec::new();
+        let mut carried = false;
+        for ((rule, _), removers) in self.group.observed.iter().zip(removers) {
+            if !carries(rule, packet) {
+                continue;
+            }
+            carried = true;
+            match removers[..] {
+                [] => return None,
+                [one] => gone.push(one),
+                // A deletion after a removal takes away what is gone already; anything else is a fault of the plan.
+                [first, ref rest @ ..] => {
+                    if let Some(second) = rest.iter().find(|s| s.action != Action::DeleteGroup) {
+                        return Some(self.witness(Fault::RemovedTwice, second.id, *packet));
+                    }
+                    gone.push(first);
+                }
+            }
+        }
+        let last = gone.iter().map(|s| s.id).max()?;
+        let done: BTreeSet<StepId> = gone.iter().flat_map(|s| self.closures.get(s.id)).collect();
+        let in_state = || self.steps.iter().filter(|s| done.contains(&s.id) && changes_rules(s));
+        let stands = |step: &Step, rule: &Rule| {
+            carries(rule, packet) && !in_state().any(|s| s.id != step.id && s.removes.iter().any(|r| r.rule == *rule))
+        };
+        let held = in_state().any(|s| s.adds.iter().any(|a| stands(s, &a.rule)));
+        (carried && !held).then(|| self.witness(Fault::Cut, last, *packet))
+    }
+
+    /// Packets that are added although they are neither there before nor required.
+    fn opened(&self) -> Vec<Witness> {
+        let known: Vec<&Rule> = self.group.observed.iter().map(|(rule, _)| rule).chain(&self.group.required).collect();
+        let mut out = Vec::new();
+        for step in self.steps.iter().filter(|s| changes_rules(s) && s.action != Action::CreateGroup) {
+            for add in &step.adds {
+                let packets = classes(&add.rule, known.iter().copied());
+                let new = packets.into_iter().filter(|p| !known.iter().any(|rule| carries(rule, p)));
+                out.extend(new.map(|p| self.witness(Fault::Opened, step.id, p)));
+            }
+        }
+        out
+    }
+
+    /// A packet from a public address that is added although a guard forbids it.
+    fn guarded(&self) -> Option<Witness> {
+        let rule = |peer, traffic| Rule { direction: Direction::Ingress, peer, traffic };
+        let range = |(traffic, cidr): &(Traffic, Cidr)| rule(RulePeer::Addresses(*cidr), *traffic);
+        let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
+        let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text)).chain(self.case.trusted.iter().copied());
+        let harmless: Vec<Rule> =
+            private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL)).chain(exempt).collect();
+        for step in self.steps.iter().filter(|s| changes_rules(s)) {
+            for add in step.adds.iter().map(|a| a.rule).filter(|r| r.direction == Direction::Ingress) {
+                if !matches!(add.peer, RulePeer::Addresses(_)) {
+                    continue;
+                }
+                for guard in &self.group.guards.guards {
+                    let forbidden: Vec<Rule> = guard.traffic.iter().map(|t| rule(add.peer, *t)).collect();
+                    let packets = classes(&add, harmless.iter().chain(&forbidden));
+                    let is_forbidden = |p: &Packet| forbidden.iter().any(|r| carries(r, p));
+                    let hit = packets.into_iter().find(|p| is_forbidden(p) && !harmless.iter().any(|r| carries(r, p)));
+                    if let Some(packet) = hit {
+                        return Some(self.witness(Fault::Guard(guard.name.clone()), step.id, packet));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A rule of this group that still refers to the deleted one.
+    fn referenced(&self, delete: &Step) -> Option<Witness> {
+        if self.group.group == delete.group {
+            return None;
+        }
+        let refers = |rule: &Rule| rule.peer.group() == Some(delete.group);
+        let before: BTreeSet<StepId> = self.closures.get(delete.id).collect();
+        let stays = |removers: &[&Step]| !removers.iter().any(|s| before.contains(&s.id));
+        let observed = self.group.observed.iter().zip(self.removers());
+        let left = observed.filter(|((rule, _), removers)| refers(rule) && stays(removers)).map(|((rule, _), _)| rule);
+        let added =
+            self.steps.iter().filter(|s| changes_rules(s)).flat_map(|s| &s.adds).map(|a| &a.rule).filter(|r| refers(r));
+        let rule = left.chain(added).next()?;
+        let packet = classes(rule, std::iter::empty()).into_iter().next()?;
+        Some(self.witness(Fault::Referenced, delete.id, packet))
+    }
+
+    fn witness(&self, fault: Fault, step: StepId, packet: Packet) -> Witness {
+        Witness { fault, network: self.group.network.clone(), group: self.group.group, step, packet }
+    }
+}
+
+fn changes_rules(step: &Step) -> bool {
+    !matches!(step.action, Action::SetMarks | Action::UpdateDescriptions)
+}
+
+/// Ranges that nobody outside can reach: RFC 1918, RFC 6598, loopback, link-local, ULA.
+const PRIVATE: [&str; 9] = [
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "::1/128",
+    "fe80::/10",
+    "fc00::/7",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,457 @@
+//! Carries the steps of a plan out: as their order allows, several at once, journaled, with read-backs before removals.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use rsgsync_core::name::{NetworkName, Owner};
+use rsgsync_core::plan::{Action, Step, StepId};
+use rsgsync_core::rule::{Atom, Atoms};
+
+use crate::StopSignal;
+use crate::cloud::{Cloud, CloudError, Done, ErrorKind};
+use crate::confirm::{Made, ReadBack, read_back};
+use crate::journal::{Event, Journal};
+use crate::outcome::{Because, Outcome, Stopped};
+use crate::pace::Pace;
+use crate::progress::{Progress, Waiting};
+use crate::retry::{Patience, sleep};
+
+/// The steps of one network, and the cloud that they go to.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// Which network.
+    pub network: &'a NetworkName,
+    /// Whose inventory it is.
+    pub owner: &'a Owner,
+    /// Its cloud.
+    pub cloud: &'a dyn Cloud,
+    /// The names that the steps point into.
+    pub atoms: &'a Atoms,
+    /// The steps, in the plan's order; ids are unique over all runs that are carried out together.
+    pub steps: &'a [Step],
+    /// How long additions must have stood before removals that depend on them.
+    pub settle: Duration,
+}
+
+/// How to carry out.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Calls at once, a network; at least 1.
+    pub concurrency: usize,
+    /// How often failed calls are tried again.
+    pub patience: Patience,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { concurrency: 8, patience: Patience::default() }
+    }
+}
+
+/// Carries the steps of all `runs` out, and says what now holds and what is left.
+///
+/// A step is begun when all that it depends on is done. One that fails for good stops the later steps of its group and
+/// what depends on them, nothing else. A removal that depends on additions, however indirectly, is begun only after those
+/// have been read back and the network's `settle` has passed: a network that can do nothing else is read once for all removals that
+/// wait. Once `stop` is sent, calls in flight are finished and nothing is begun. Nothing is called whose intent is not in
+/// the journal.
+pub async fn carry_out(
+    runs: &[Run<'_>],
+    options: Options,
+    journal: &mut Journal,
+    progress: &dyn Progress,
+    stop: &StopSignal,
+) -> Outcome {
+    let paces: Vec<Pace> = runs.iter().map(|_| Pace::new(options.concurrency)).collect();
+    let mut board = Board::new(runs);
+    let mut outcome = Outcome::default();
+    let mut flying: FuturesUnordered<BoxFuture<'_, Landed>> = FuturesUnordered::new();
+    loop {
+        if outcome.stopped.is_none() && stop.is_cancelled() {
+            outcome.stopped = Some(Stopped::Signal);
+        }
+        let starting = if outcome.stopped.is_none() { board.take_ready(&paces) } else { Vec::new() };
+        for node in &starting {
+            journal.note(Event::Intent { step: board.nodes[*node].step.id });
+        }
+        if let Err(error) = journal.sync() {
+            board.put_back(&starting);
+            outcome.stopped = Some(Stopped::Journal(error));
+        } else {
+            for node in starting {
+                let Node { step, lane, .. } = &board.nodes[node];
+                progress.started(step);
+                flying.push(Box::pin(execute(node, runs[*lane], step, &paces[*lane], options, progress, stop)));
+            }
+        }
+        if outcome.stopped.is_none() {
+            for lane in 0..runs.len() {
+                let unseen = board.to_read_back(lane);
+                if !unseen.is_empty() {
+                    board.lanes[lane].reading = true;
+                    flying.push(Box::pin(confirm(lane, runs, unseen, board.made.clone(), options, progress, stop)));
+                }
+            }
+        }
+        let landed = if flying.is_empty() { None } else { flying.next().await };
+        match landed {
+            None if outcome.stopped.is_some() || !board.has_ready() => break,
+            None => {}
+            Some(Landed::Step(node, result)) => {
+                let step = board.nodes[node].step;
+                progress.finished(step, result.as_ref());
+                journal.note(Event::outcome(step.id, result.as_ref()));
+                board.landed(node, result, &mut outcome);
+            }
+            Some(Landed::ReadBack { lane, seen, problems }) => board.read_back(lane, &seen, problems, &mut outcome),
+        }
+    }
+    board.leftovers(&mut outcome);
+    if matches!(outcome.stopped, Some(Stopped::Signal)) && outcome.failed.is_empty() && outcome.skipped.is_empty() {
+        outcome.stopped = None; // it came when everything was done
+    }
+    let counts = (outcome.done.len(), outcome.failed.len(), outcome.skipped.len());
+    journal.note(Event::End { done: counts.0, failed: counts.1, skipped: counts.2 });
+    if let Err(error) = journal.sync() {
+        outcome.stopped.get_or_insert(Stopped::Journal(error));
+    }
+    outcome
+}
+
+/// Something that was in flight and has come down.
+enum Landed {
+    Step(usize, Result<Done, CloudError>),
+    ReadBack { lane: usize, seen: Vec<StepId>, problems: Vec<(NetworkName, CloudError)> },
+}
+
+async fn execute(
+    node: usize,
+    run: Run<'_>,
+    step: &Step,
+    pace: &Pace,
+    options: Options,
+    progress: &dyn Progress,
+    stop: &StopSignal,
+) -> Landed {
+    let mut pauses = options.patience.pauses();
+    loop {
+        let begun = pace.begin();
+        let error = match run.cloud.execute(step, run.atoms).await {
+            Ok(done) => {
+                pace.answered();
+                return Landed::Step(node, Ok(done));
+            }
+            Err(error) => error,
+        };
+        if matches!(error.kind, ErrorKind::Throttled(_)) {
+            pace.throttled(begun);
+        }
+        let Some(pause) = pauses.after(&error) else { return Landed::Step(node, Err(error)) };
+        tracing::debug!(network = %run.network, step = step.id.0, %error, ?pause, "trying again");
+        progress.waiting(run.network, Waiting::Retry(&error), pause);
+        if !sleep(pause, stop).await {
+            return Landed::Step(node, Err(error));
+        }
+    }
+}
+
+/// Reads back the additions that removals of `lane` wait for, each network's at once, and lets them settle.
+async fn confirm<'a>(
+    lane: usize,
+    runs: &'a [Run<'a>],
+    unseen: Vec<(usize, Vec<&'a Step>)>,
+    made: Vec<Made>,
+    options: Options,
+    progress: &'a dyn Progress,
+    stop: &'a StopSignal,
+) -> Landed {
+    let (mut all_seen, mut problems) = (Vec::new(), Vec::new());
+    let mut settle = Duration::ZERO;
+    for (of, additions) in unseen {
+        let run = runs[of];
+        let ReadBack { seen, problem } = read_back(run, additions, made[of].clone(), options, progress, stop).await;
+        if !seen.is_empty() {
+            settle = settle.max(run.settle);
+        }
+        all_seen.extend(seen);
+        problems.extend(problem.map(|error| (run.network.clone(), error)));
+    }
+    if !settle.is_zero() {
+        progress.waiting(runs[lane].network, Waiting::Settle, settle);
+        sleep(settle, stop).await;
+    }
+    Landed::ReadBack { lane, seen: all_seen, problems }
+}
+
+/// Where every step stands.
+struct Board<'a> {
+    nodes: Vec<Node<'a>>,
+    by_id: HashMap<StepId, usize>,
+    lanes: Vec<Lane>,
+    made: Vec<Made>,
+    /// Done, in that order: what a step depends on stands before it.
+    done: Vec<usize>,
+    of_group: HashMap<(usize, Atom), Vec<usize>>,
+}
+
+struct Node<'a> {
+    step: &'a Step,
+    lane: usize,
+    dependents: Vec<usize>,
+    /// Steps that it depends on and that are not done.
+    open: usize,
+    state: State,
+    /// It is an addition, and was read back.
+    seen: bool,
+    /// Done, and every addition up to it was read back.
+    settled: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Ready,
+    Parked,
+    Flying,
+    Done,
+    Failed,
+    Skipped(Because),
+}
+
+#[derive(Default)]
+struct Lane {
+    ready: VecDeque<usize>,
+    /// Removals that wait for additions to be read back.
+    parked: Vec<usize>,
+    flying: usize,
+    reading: bool,
+}
+
+fn adds(step: &Step) -> bool {
+    matches!(step.action, Action::AddRules | Action::ReplaceRules) && !step.adds.is_empty()
+}
+
+fn removes(step: &Step) -> bool {
+    match step.action {
+        Action::RemoveRules | Action::ReplaceRules | Action::DeleteGroup => true,
+        Action::CreateGroup | Action::SetMarks | Action::AddRules | Action::UpdateDescriptions => false,
+    }
+}
+
+impl<'a> Board<'a> {
+    fn new(runs: &[Run<'a>]) -> Self {
+        let mut nodes: Vec<Node<'a>> = Vec::new();
+        for (lane, run) in runs.iter().enumerate() {
+            nodes.extend(run.steps.iter().map(|step| Node {
+                step,
+                lane,
+                dependents: Vec::new(),
+                open: 0,
+                state: State::Waiting,
+                seen: false,
+                settled: false,
+            }));
+        }
+        let by_id: HashMap<StepId, usize> = nodes.iter().enumerate().map(|(at, node)| (node.step.id, at)).collect();
+        let mut of_group: HashMap<(usize, Atom), Vec<usize>> = HashMap::new();
+        for at in 0..nodes.len() {
+            let step = nodes[at].step;
+            of_group.entry((nodes[at].lane, step.group)).or_default().push(at);
+            // A step that isn't part of the run is never done: what needs it stays where it is.
+            nodes[at].open = step.depends_on.len();
+            for needed in step.depends_on.iter().filter_map(|id| by_id.get(id)) {
+                nodes[*needed].dependents.push(at);
+            }
+        }
+        let lanes = runs.iter().map(|_| Lane::default()).collect();
+        let made = runs.iter().map(|_| Made::new()).collect();
+        let mut board = Self { nodes, by_id, lanes, made, done: Vec::new(), of_group };
+        for at in 0..board.nodes.len() {
+            board.open(at);
+        }
+        board
+    }
+
+    fn needed(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        self.nodes[at].step.depends_on.iter().filter_map(|id| self.by_id.get(id)).copied()
+    }
+
+    /// Makes a step ready, or parks it, when nothing that it depends on is left.
+    fn open(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        if node.open > 0 || !matches!(node.state, State::Waiting | State::Parked) {
+            return;
+        }
+        let wait = removes(node.step) && !self.needed(at).all(|needed| self.nodes[needed].settled);
+        let lane = &mut self.lanes[self.nodes[at].lane];
+        if wait {
+            lane.parked.push(at);
+            self.nodes[at].state = State::Parked;
+        } else {
+            lane.ready.push_back(at);
+            self.nodes[at].state = State::Ready;
+        }
+    }
+
+    fn has_ready(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.ready.is_empty())
+    }
+
+    /// Takes off as many ready steps as each network's pace allows.
+    fn take_ready(&mut self, paces: &[Pace]) -> Vec<usize> {
+        let mut taken = Vec::new();
+        for (lane, pace) in self.lanes.iter_mut().zip(paces) {
+            while lane.flying < pace.limit() {
+                let Some(at) = lane.ready.pop_front() else { break };
+                self.nodes[at].state = State::Flying;
+                lane.flying += 1;
+                taken.push(at);
+            }
+        }
+        taken
+    }
+
+    fn put_back(&mut self, taken: &[usize]) {
+        for at in taken {
+            self.nodes[*at].state = State::Ready;
+            self.lanes[self.nodes[*at].lane].flying -= 1;
+        }
+    }
+
+    /// The additions, by network, that the parked removals of a network wait for; none while the network has other work.
+    fn to_read_back(&self, lane: usize) -> Vec<(usize, Vec<&'a Step>)> {
+        let Lane { ready, parked, flying, reading } = &self.lanes[lane];
+        if parked.is_empty() || *flying > 0 || *reading || !ready.is_empty() {
+            return Vec::new();
+        }
+        let mut unseen: Vec<Vec<&'a Step>> = vec![Vec::new(); self.lanes.len()];
+        let mut visited: HashSet<usize> = HashSet::new();
+        let mut to_visit = parked.clone();
+        while let Some(at) = to_visit.pop() {
+            for needed in self.needed(at) {
+                let node = &self.nodes[needed];
+                if !node.settled && visited.insert(needed) {
+                    to_visit.push(needed);
+                    if adds(node.step) && !node.seen {
+                        unseen[node.lane].push(node.step);
+                    }
+                }
+            }
+        }
+        unseen.into_iter().enumerate().filter(|(_, steps)| !steps.is_empty()).collect()
+    }
+
+    fn landed(&mut self, at: usize, result: Result<Done, CloudError>, outcome: &mut Outcome) {
+        let Node { step, lane, .. } = self.nodes[at];
+        self.lanes[lane].flying -= 1;
+        match result {
+            Ok(done) => {
+                outcome.done.push(step.id);
+                if let Some(id) = done.group_id {
+                    outcome.made.insert(step.id, id.clone());
+                    self.made[lane].insert(step.group, id);
+                }
+                self.nodes[at].state = State::Done;
+                self.done.push(at);
+                self.settle(at);
+                for dependent in self.nodes[at].dependents.clone() {
+                    self.nodes[dependent].open = self.nodes[dependent].open.saturating_sub(1);
+                    self.open(dependent);
+                }
+            }
+            Err(error) => {
+                outcome.failed.push((step.id, error));
+                self.nodes[at].state = State::Failed;
+                self.skip_dependents(at);
+                // A description says nothing about packets: the group goes on without it.
+                if step.action != Action::UpdateDescriptions {
+                    for other in self.of_group.get(&(lane, step.group)).cloned().unwrap_or_default() {
+                        self.skip(other, Because::GroupFailed(step.id));
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let settled = (node.seen || !adds(node.step)) && self.needed(at).all(|needed| self.nodes[needed].settled);
+        self.nodes[at].settled = settled;
+    }
+
+    fn read_back(
+        &mut self,
+        lane: usize,
+        seen: &[StepId],
+        problems: Vec<(NetworkName, CloudError)>,
+        outcome: &mut Outcome,
+    ) {
+        for at in seen.iter().filter_map(|id| self.by_id.get(id)) {
+            self.nodes[*at].seen = true;
+        }
+        for at in self.done.clone() {
+            self.settle(at);
+        }
+        self.lanes[lane].reading = false;
+        for at in std::mem::take(&mut self.lanes[lane].parked) {
+            self.open(at);
+        }
+        if !problems.is_empty() {
+            for at in self.lanes[lane].parked.clone() {
+                self.skip(at, Because::Unconfirmed);
+            }
+            outcome.unconfirmed.extend(problems);
+        }
+    }
+
+    /// Takes a step that was not begun out of the run, and all that depends on it.
+    fn skip(&mut self, at: usize, because: Because) {
+        if !matches!(self.nodes[at].state, State::Waiting | State::Ready | State::Parked) {
+            return;
+        }
+        self.nodes[at].state = State::Skipped(because);
+        let lane = &mut self.lanes[self.nodes[at].lane];
+        lane.ready.retain(|other| *other != at);
+        lane.parked.retain(|other| *other != at);
+        self.skip_dependents(at);
+    }
+
+    fn skip_dependents(&mut self, at: usize) {
+        let mut to_visit = vec![at];
+        while let Some(at) = to_visit.pop() {
+            let because = Because::Needs(self.nodes[at].step.id);
+            for dependent in self.nodes[at].dependents.clone() {
+                // What depends on a step that isn't done is neither ready nor parked, so no queue holds it.
+                if self.nodes[dependent].state == State::Waiting {
+                    self.nodes[dependent].state = State::Skipped(because);
+                    to_visit.push(dependent);
+                }
+            }
+        }
+    }
+
+    /// Accounts for every step that was not begun.
+    fn leftovers(&self, outcome: &mut Outcome) {
+        for node in &self.nodes {
+            let because = match node.state {
+                State::Done | State::Failed => continue,
+                State::Skipped(because) => because,
+                State::Waiting | State::Ready | State::Parked | State::Flying if outcome.stopped.is_some() => {
+                    Because::Stopped
+                }
+                State::Waiting | State::Ready | State::Parked | State::Flying => {
+                    let not_done = |id: &&StepId| {
+                        self.by_id.get(*id).is_none_or(|needed| self.nodes[*needed].state != State::Done)
+                    };
+                    node.step.depends_on.iter().find(not_done).map_or(Because::Stopped, |id| Because::Needs(*id))
+                }
+            };
+            outcome.skipped.push((node.step.id, because));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

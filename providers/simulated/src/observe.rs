@@ -1,0 +1,94 @@
+//! Reads groups and rules: one call, and one more for the rules' marks where a group is shared.
+
+use std::collections::{HashMap, HashSet};
+
+use rsgsync_core::inventory::Ownership;
+use rsgsync_core::name::{GroupId, GroupName, Mark, NameError, RuleId};
+use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope};
+use rsgsync_core::rule::Atoms;
+use rsgsync_engine::{CloudError, ErrorKind};
+
+use crate::Simulated;
+use crate::fault::Kind;
+use crate::store::{About, Failure};
+use crate::translate::{marks_of_group, marks_of_rule, to_rule};
+use crate::world::Group;
+
+impl Simulated {
+    pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
+        let doing = "reading security groups";
+        let about = About { kind: Kind::DescribeSecurityGroups, group: "", rules: 0 };
+        let found = self.call(about, |world| {
+            let asked = scope.groups.iter().filter_map(|group| world.find(group.group.as_str()));
+            Ok(asked.cloned().collect::<Vec<Group>>())
+        });
+        let (mut found, _) = found.await.map_err(|failure| self.error(doing, failure))?;
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        found.dedup_by(|a, b| a.id == b.id);
+
+        let mut groups = Vec::with_capacity(found.len());
+        for group in &found {
+            groups.push(read_group(group, atoms).map_err(|error| self.error(doing, unreadable(&error)))?);
+        }
+        self.ids().extend(found.into_iter().map(|group| (group.name, group.id)));
+        self.read_marks(scope, &mut groups).await?;
+
+        let place = self.lock().path().map_or("in memory".to_owned(), |path| path.display().to_string());
+        Ok(Observed { account: None, groups, place, limits: self.limits() })
+    }
+
+    /// Rules' marks are only read where they decide something: in groups that are shared.
+    async fn read_marks(&self, scope: &Scope, groups: &mut [ObservedGroup]) -> Result<(), CloudError> {
+        let declared: HashMap<&str, Option<Ownership>> =
+            scope.groups.iter().map(|asked| (asked.group.as_str(), asked.ownership)).collect();
+        let is_shared = |group: &&ObservedGroup| {
+            let asked = declared.get(group.id.as_str()).or_else(|| declared.get(group.name.as_str()));
+            group.ownership(asked.copied().flatten(), &scope.owner) == Ownership::Shared
+        };
+        let shared: HashSet<String> =
+            groups.iter().filter(is_shared).map(|group| group.id.as_str().to_owned()).collect();
+        if shared.is_empty() {
+            return Ok(());
+        }
+        let about = About { kind: Kind::DescribeSecurityGroupRules, group: "", rules: 0 };
+        let marks = self.call(about, |world| {
+            let rules = shared.iter().filter_map(|id| world.find(id)).flat_map(|group| &group.rules);
+            Ok(rules.map(|rule| (rule.id.clone(), marks_of_rule(&rule.tags))).collect::<HashMap<String, Vec<Mark>>>())
+        });
+        let (marks, _) = marks.await.map_err(|failure| self.error("reading security group rules", failure))?;
+        for group in groups.iter_mut().filter(|group| shared.contains(group.id.as_str())) {
+            for rule in &mut group.rules {
+                let of_rule = rule.id.as_ref().and_then(|id| marks.get(id.as_str()));
+                rule.marks = of_rule.cloned().unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_group(group: &Group, atoms: &mut Atoms) -> Result<ObservedGroup, NameError> {
+    let Group { id, name, description, tags, rules } = group;
+    let rules = rules.iter().map(|rule| {
+        Ok(ObservedRule {
+            rule: to_rule(&rule.permission, atoms),
+            id: Some(RuleId::new(&rule.id)?),
+            description: rule.description.clone(),
+            marks: Vec::new(),
+            weight: 1,
+        })
+    });
+    let rules = rules.collect::<Result<_, NameError>>()?;
+    Ok(ObservedGroup {
+        atom: atoms.intern(id),
+        id: GroupId::new(id)?,
+        name: GroupName::new(name)?,
+        description: description.clone(),
+        marks: marks_of_group(tags),
+        revision: None,
+        rules,
+    })
+}
+
+fn unreadable(error: &NameError) -> Failure {
+    Failure::Other { kind: ErrorKind::Final, message: error.to_string(), request_id: None }
+}

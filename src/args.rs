@@ -1,0 +1,191 @@
+//! The command line: every flag, defined once.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps cloud firewalls true: works out which ports every node group of a cluster needs, compares that with what the
+/// cloud has, and repairs the difference without ever cutting a required connection.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rsgsync",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 done, or nothing to do · 1 error or refusal · 2 changes pending (drift, plan --detailed-exitcode) · \
+3 apply stopped part-way or unconfirmed, journal kept.
+
+Start with `rsgsync plan --inventory examples/quickstart.yaml`: it needs no account."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Common to all commands.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The inventory: a YAML file, or a folder of them; may be given many times (files together are one inventory)
+    #[arg(
+        short,
+        long = "inventory",
+        global = true,
+        env = "RSGSYNC_INVENTORY",
+        value_name = "PATH",
+        value_delimiter = ',',
+        default_value = "cluster.yaml"
+    )]
+    pub inventory: Vec<PathBuf>,
+    /// How reports are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Colours: `auto` asks the terminal and NO_COLOR
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+    /// Say less on stderr: no progress, no warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more on stderr: -v what is called, -vv every detail (RUST_LOG overrides it)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How reports are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: stable and versioned.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what would change, and the proof that it is safe; never writes
+    Plan(PlanArgs),
+    /// Make it so: add what is missing, then remove what nothing wants
+    ///
+    /// On a terminal the plan is shown and you are asked; elsewhere it goes ahead, protected by the guards, the proof and
+    /// --max-removals. Every step is journaled before it is called; afterwards the cloud is read again and compared.
+    Apply(ApplyArgs),
+    /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
+    Drift(Selection),
+    /// Check an inventory offline
+    Validate(ValidateArgs),
+    /// Remove what rsgsync owns: groups that it made, and its own rules in others
+    Destroy(DestroyArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which groups, and what may happen to them.
+#[derive(Debug, Args, Clone, Default)]
+pub struct Selection {
+    /// Only groups of this cluster get steps (what is desired still comes from the whole inventory); may be repeated
+    #[arg(long = "cluster", value_name = "NAME")]
+    pub clusters: Vec<String>,
+    /// Remove redundant rules and bring descriptions up to date, too
+    #[arg(long)]
+    pub tidy: bool,
+    /// Take exclusive groups over that carry another owner's mark
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// What may change.
+#[derive(Debug, Args, Clone, Default)]
+pub struct Changes {
+    /// Which groups.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Plan no removal at all
+    #[arg(long, conflicts_with = "tidy")]
+    pub add_only: bool,
+    /// Allow so many removals (without it: 10, a third of a group, and never a group's last rule)
+    #[arg(long, value_name = "N")]
+    pub max_removals: Option<usize>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// What may change.
+    #[command(flatten)]
+    pub changes: Changes,
+    /// Exit with 2 when something would change
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Save the plan as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// What may change.
+    #[command(flatten)]
+    pub changes: Changes,
+    /// How to carry out.
+    #[command(flatten)]
+    pub running: Running,
+    /// Apply only the plan with this digest (a prefix of at least 8 characters will do)
+    #[arg(long, value_name = "DIGEST")]
+    pub expect: Option<String>,
+}
+
+/// `destroy`.
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// Only what this cluster has; may be repeated
+    #[arg(long = "cluster", value_name = "NAME")]
+    pub clusters: Vec<String>,
+    /// How to carry out.
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// How steps are carried out.
+#[derive(Debug, Args)]
+pub struct Running {
+    /// Don't ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Where to write the journal [default: a new file in $XDG_STATE_HOME/rsgsync]
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// Seconds between reading additions back and removals that depend on them [default: 5, simulated 0]
+    #[arg(long, value_name = "SECONDS")]
+    pub settle: Option<u64>,
+    /// Calls at once, for each network
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// Fail on warnings, rows that are not opened, and expired entries, too
+    #[arg(long)]
+    pub strict: bool,
+}

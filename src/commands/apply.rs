@@ -1,0 +1,82 @@
+//! `rsgsync apply`: make it so.
+
+use rsgsync_core::plan::Plan;
+
+use super::{Context, Exit, documented};
+use crate::args::{ApplyArgs, Format};
+use crate::failure::{Failure, line};
+use crate::pipeline::{make_plan, observe, open, plan_options};
+use crate::report::count;
+use crate::running::{ask, can_ask, carry};
+
+/// Plans, asks where somebody can be asked, carries out, and compares again.
+pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
+    let wish = context.wish()?;
+    wish.refuse_guarded()?;
+    let options = plan_options(&wish, &args.changes)?;
+    let opened = open(&wish)?;
+    let readings = observe(&wish, &opened, false, &context.screen()).await;
+    let errors = readings.errors();
+    let plan = make_plan(&wish, &opened, readings, &options)?;
+    let document = documented(&plan, &wish);
+    context.print_plan(&plan, &document)?;
+    refuse(&plan, args, &document.digest)?;
+    let unread = |exit: Exit| if errors.is_empty() { Ok(exit) } else { Err(Failure::Cloud(errors.clone())) };
+    if plan.steps.is_empty() {
+        return unread(Exit::Done);
+    }
+    let asks = !args.running.yes && args.expect.is_none() && can_ask();
+    if asks && !ask(&format!("Make {}?", count(plan.steps.len(), "call"))) {
+        eprintln!("nothing was changed");
+        return Ok(Exit::Refused);
+    }
+    let outcome = carry(context, &opened, &plan, &document, &args.running).await?;
+    if !outcome.is_complete() {
+        return Ok(Exit::Partial);
+    }
+    let again = observe(&wish, &opened, false, &context.screen()).await;
+    if again.errors().len() > errors.len() {
+        again.errors().iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
+        eprintln!("unconfirmed: every call was made, but reading back failed");
+        return Ok(Exit::Partial);
+    }
+    let left = make_plan(&wish, &opened, again, &options)?;
+    if !left.in_sync() {
+        let (adds, removes) = left.counts();
+        eprintln!("unconfirmed: after the last call, {} are still to add and {removes} to remove", count(adds, "rule"));
+        eprintln!("  help: the cloud's answers may lag, or somebody else writes; run `rsgsync plan` again");
+        return Ok(Exit::Partial);
+    }
+    if context.global.format == Format::Text {
+        super::print(&format!("\nApplied in {}; in sync.\n", count(plan.steps.len(), "call")))?;
+    }
+    unread(Exit::Done)
+}
+
+/// What stands between a plan and its calls: the proof, the blast radius, the reviewer's digest.
+fn refuse(plan: &Plan, args: &ApplyArgs, digest: &str) -> Result<(), Failure> {
+    if !plan.proof.holds() {
+        return Err(Failure::new(
+            "the proof fails: this plan is never applied",
+            "nothing was changed; please report this plan as a bug",
+        ));
+    }
+    if let Some(expected) = &args.expect
+        && (expected.len() < 8 || !digest.starts_with(expected.as_str()))
+    {
+        return Err(Failure::new(
+            format!("the plan's digest is {digest}, not the expected {expected}"),
+            "what was reviewed is no longer what would be done: review the new plan",
+        ));
+    }
+    match &plan.blast {
+        None => Ok(()),
+        Some(reason) => {
+            let removes = plan.counts().1;
+            Err(Failure::new(
+                format!("refused: {reason}"),
+                format!("nothing was changed; --max-removals {removes} allows it, --add-only leaves the removals out"),
+            ))
+        }
+    }
+}

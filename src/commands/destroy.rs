@@ -1,0 +1,54 @@
+//! `rsgsync destroy`: remove what rsgsync owns.
+
+use super::{Context, Exit, documented};
+use crate::args::{DestroyArgs, Format};
+use crate::failure::{Failure, line};
+use crate::pipeline::{make_destruction, observe, open};
+use crate::report::count;
+use crate::running::{ask, can_ask, carry};
+
+/// Plans the removal, asks, carries out, and looks again.
+pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Failure> {
+    let wish = context.wish()?;
+    let clusters = wish.clusters(&args.clusters)?;
+    let opened = open(&wish)?;
+    let readings = observe(&wish, &opened, true, &context.screen()).await;
+    let errors = readings.errors();
+    let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;
+    let document = documented(&plan, &wish);
+    context.print_plan(&plan, &document)?;
+    if !plan.proof.holds() {
+        return Err(Failure::new("the proof fails: this plan is never applied", "please report this plan as a bug"));
+    }
+    if !errors.is_empty() {
+        return Err(Failure::Cloud(errors));
+    }
+    if plan.steps.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if !args.running.yes {
+        if !can_ask() {
+            return Err(Failure::new("destroy asks before it removes, but there is no terminal", "pass --yes"));
+        }
+        if !ask(&format!("Remove all this in {}?", count(plan.steps.len(), "call"))) {
+            eprintln!("nothing was changed");
+            return Ok(Exit::Refused);
+        }
+    }
+    let outcome = carry(context, &opened, &plan, &document, &args.running).await?;
+    if !outcome.is_complete() {
+        return Ok(Exit::Partial);
+    }
+    let again = observe(&wish, &opened, true, &context.screen()).await;
+    let errors = again.errors();
+    errors.iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
+    let left = make_destruction(&wish, &opened, again, clusters)?;
+    if !errors.is_empty() || !left.steps.is_empty() {
+        eprintln!("unconfirmed: after the last call, {} are still to make", count(left.steps.len(), "call"));
+        return Ok(Exit::Partial);
+    }
+    if context.global.format == Format::Text {
+        super::print(&format!("\nDestroyed in {}.\n", count(plan.steps.len(), "call")))?;
+    }
+    Ok(Exit::Done)
+}

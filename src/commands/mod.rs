@@ -1,0 +1,102 @@
+//! One file a command: read the arguments, call core and engine, report.
+
+pub mod apply;
+pub mod completions;
+pub mod destroy;
+pub mod drift;
+pub mod plan;
+pub mod validate;
+
+use std::process::ExitCode;
+
+use jiff::civil::Date;
+use rsgsync_core::document::{Document, GuardEntry, document};
+use rsgsync_core::guard::guards;
+use rsgsync_core::plan::Plan;
+
+use crate::args::{Format, Global};
+use crate::failure::{Failure, problem};
+use crate::pipeline::{Wish, wish};
+use crate::progress::Screen;
+use crate::{load, report};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done, or nothing to do.
+    Done,
+    /// 1: an error that was already reported, a refusal, or no at the question.
+    Refused,
+    /// 2: changes pending.
+    Changes,
+    /// 3: apply stopped part-way or unconfirmed.
+    Partial,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Refused => 1,
+            Exit::Changes => 2,
+            Exit::Partial => 3,
+        })
+    }
+}
+
+/// What every command starts from.
+pub struct Context<'a> {
+    /// Flags of every command.
+    pub global: &'a Global,
+    /// Today.
+    pub today: Date,
+    /// Whether a person sees stderr.
+    pub terminal: bool,
+}
+
+impl Context<'_> {
+    /// Reads the inventory, warns of what is doubtful, and works out what it asks for.
+    pub fn wish(&self) -> Result<Wish, Failure> {
+        let parsed = load::inventory(&self.global.inventory, self.today)?;
+        if !self.global.quiet {
+            parsed.warnings.iter().for_each(|warning| eprint!("{}", problem(warning)));
+        }
+        Ok(wish(parsed.inventory, self.today))
+    }
+
+    /// What stderr shows while calls run.
+    pub fn screen(&self) -> Screen {
+        Screen::new(self.global.quiet, self.terminal)
+    }
+
+    /// Prints a plan to stdout.
+    pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
+        let text = match self.global.format {
+            Format::Text => report::text::plan(plan, &document.digest, document.proof.witness.as_ref()),
+            Format::Json => json(document)?,
+        };
+        print(&text)
+    }
+}
+
+/// A plan as a document, with the guards that were checked.
+pub fn documented(plan: &Plan, wish: &Wish) -> Document {
+    let guards = guards().iter().map(|guard| GuardEntry {
+        name: guard.name.to_string(),
+        traffic: guard.traffic.iter().map(ToString::to_string).collect(),
+        why: guard.why.clone(),
+        waived: wish.guards.waived(guard),
+    });
+    document(plan, guards.collect(), concat!("rsgsync ", env!("CARGO_PKG_VERSION")))
+}
+
+/// A document as JSON text.
+pub fn json(document: &Document) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document);
+    text.map(|t| t + "\n").map_err(|e| Failure::new(format!("can't write JSON: {e}"), "report this as a bug"))
+}
+
+/// Prints to stdout.
+pub fn print(text: &str) -> Result<(), Failure> {
+    report::print(text).map_err(|e| Failure::new(format!("can't write to stdout: {e}"), "check where the output goes"))
+}

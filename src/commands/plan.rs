@@ -1,0 +1,32 @@
+//! `rsgsync plan`: what would change, and the proof.
+
+use super::{Context, Exit, documented, json};
+use crate::args::PlanArgs;
+use crate::failure::Failure;
+use crate::pipeline::{make_plan, observe, open, plan_options};
+
+/// Plans and reports; never writes to a cloud.
+pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure> {
+    let wish = context.wish()?;
+    wish.refuse_guarded()?;
+    let options = plan_options(&wish, &args.changes)?;
+    let opened = open(&wish)?;
+    let readings = observe(&wish, &opened, false, &context.screen()).await;
+    let errors = readings.errors();
+    let plan = make_plan(&wish, &opened, readings, &options)?;
+    let document = documented(&plan, &wish);
+    if let Some(file) = &args.out {
+        std::fs::write(file, json(&document)?).map_err(|e| {
+            Failure::new(format!("can't write the plan to {}: {e}", file.display()), "choose another --out")
+        })?;
+    }
+    context.print_plan(&plan, &document)?;
+    if !errors.is_empty() {
+        return Err(Failure::Cloud(errors));
+    }
+    Ok(match (plan.proof.holds(), plan.in_sync()) {
+        (false, _) => Exit::Refused,
+        (true, false) if args.detailed_exitcode => Exit::Changes,
+        _ => Exit::Done,
+    })
+}

@@ -1,0 +1,51 @@
+//! `rsgsync validate`: offline.
+
+use rsgsync_core::flow::Why;
+
+use super::{Context, Exit, print};
+use crate::args::{Format, ValidateArgs};
+use crate::failure::{Failure, line, problem};
+use crate::load;
+use crate::pipeline::wish;
+use crate::report::{count, text};
+
+/// Checks an inventory without asking any cloud.
+pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> {
+    let parsed = load::inventory(&context.global.inventory, context.today)?;
+    let warnings = parsed.warnings;
+    if !context.global.quiet || args.strict {
+        warnings.iter().for_each(|warning| eprint!("{}", problem(warning)));
+    }
+    let wish = wish(parsed.inventory, context.today);
+    wish.refuse_guarded()?;
+    let unopened: Vec<_> = wish.flows.unopened.iter().chain(&wish.desired.unopened).cloned().collect();
+    let groups: usize = wish.inventory.clusters.values().map(|c| c.groups.len()).sum();
+    let report = match context.global.format {
+        Format::Json => {
+            let entry = |u: &rsgsync_core::flow::Unopened| serde_json::json!({ "network": u.network, "cluster": u.cluster, "row": u.row, "why": u.why.to_string() });
+            let value = serde_json::json!({
+                "version": 1,
+                "valid": true,
+                "clusters": wish.inventory.clusters.len(),
+                "groups": groups,
+                "flows": wish.flows.flows.len(),
+                "unopened": unopened.iter().map(entry).collect::<Vec<_>>(),
+                "assumed": wish.flows.assumed,
+                "warnings": warnings.iter().map(|w| w.message()).collect::<Vec<_>>(),
+            });
+            format!("{value:#}\n")
+        }
+        Format::Text => {
+            let clusters = count(wish.inventory.clusters.len(), "cluster");
+            let flows = count(wish.flows.flows.len(), "required flow");
+            let mut out = format!("valid: {clusters}, {}, {flows}\n", count(groups, "group"));
+            out.push_str(&text::unopened(&unopened));
+            wish.notes().iter().for_each(|note| out.push_str(&line("note", note, None)));
+            out
+        }
+    };
+    print(&report)?;
+    let undecided = unopened.iter().any(|u| matches!(u.why, Why::OptionNotSet(_)));
+    let strict = args.strict && (!warnings.is_empty() || !unopened.is_empty() || undecided);
+    Ok(if strict { Exit::Refused } else { Exit::Done })
+}

@@ -1,0 +1,49 @@
+//! Files become an inventory; the only place that reads them.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use rsgsync_core::inventory::{Parsed, Source, parse};
+use rsgsync_core::profile::Catalog;
+
+use crate::clouds::SPECS;
+use crate::failure::Failure;
+
+/// Reads and checks the inventory; `today` decides what has expired.
+pub fn inventory(paths: &[PathBuf], today: Date) -> Result<Parsed, Failure> {
+    let mut sources = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            for file in yaml_files(path)? {
+                sources.push(source(&file)?);
+            }
+        } else {
+            sources.push(source(path)?);
+        }
+    }
+    let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| error.to_string());
+    Ok(parse(&sources, &Catalog::shipped(), SPECS, today, &read)?)
+}
+
+fn source(path: &Path) -> Result<Source, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    Ok(Source { path: path.display().to_string(), folder, bytes })
+}
+
+fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(is_yaml).collect();
+    files.sort();
+    if files.is_empty() {
+        let message = format!("folder {} has no .yaml or .yml file", folder.display());
+        return Err(Failure::new(message, "name the inventory with --inventory FILE"));
+    }
+    Ok(files)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("can't read inventory {}: {error}", path.display());
+    Failure::new(message, "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY")
+}

@@ -1,0 +1,214 @@
+//! Inventory → flows → desired → observed → plan: the one path that plan, drift, apply and destroy take.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use jiff::civil::Date;
+use rsgsync_core::desired::{Desired, desired};
+use rsgsync_core::flow::{Flows, flows};
+use rsgsync_core::guard::{Allowed, GuardsInForce, Verdict, judge, withdraw};
+use rsgsync_core::inventory::{Inventory, Network, Ownership};
+use rsgsync_core::link::scope;
+use rsgsync_core::name::ClusterName;
+use rsgsync_core::observed::Observed;
+use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, destroy, plan, split_flows};
+use rsgsync_engine::{Cloud, CloudError, Patience, StopSignal};
+
+use crate::args::{Changes, Selection};
+use crate::clouds;
+use crate::failure::Failure;
+use crate::progress::Screen;
+
+/// What an inventory asks for, worked out offline.
+pub struct Wish {
+    /// The inventory.
+    pub inventory: Inventory,
+    /// What profiles ask of it.
+    pub flows: Flows,
+    /// What every group should have.
+    pub desired: Desired,
+    /// What must not be open to public addresses, group by group.
+    pub guards: GuardsInForce,
+    /// Desired rules that a guard forbids, and what it warns of.
+    pub verdict: Verdict,
+}
+
+/// Works out what an inventory asks for.
+pub fn wish(inventory: Inventory, today: Date) -> Wish {
+    let flows = flows(&inventory, today);
+    let mut desired = desired(&inventory, &flows);
+    let verdict = judge(&desired, &inventory, today);
+    withdraw(&mut desired, &verdict.expired);
+    let guards = GuardsInForce::of(&desired, &inventory, today);
+    Wish { inventory, flows, desired, guards, verdict }
+}
+
+impl Wish {
+    /// Refuses what a guard forbids.
+    pub fn refuse_guarded(&self) -> Result<(), Failure> {
+        if self.verdict.refused.is_empty() {
+            return Ok(());
+        }
+        let message = self.verdict.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       ");
+        let help = "narrow the peers, or set the guard aside by name and with a reason under the cluster's `waive`";
+        Err(Failure::new(message, help))
+    }
+
+    /// What the guards allow, and why; what they withdrew.
+    pub fn notes(&self) -> Vec<String> {
+        let allowed = self.verdict.allowed.iter().map(|(breach, allowed)| {
+            let rule = format!("{} is open to the world on `{}` (guard {})", breach.traffic, breach.security_group, breach.guard);
+            match allowed {
+                Allowed::Waiver(why) => format!("{rule}: waived, {why}"),
+                Allowed::Row(reason) => format!(
+                    "{rule}: {} says so; narrow it with `narrow: [{{ row: {}, from: [PEER], why: … }}]` in cluster `{}`",
+                    reason.profile, reason.row, reason.cluster
+                ),
+            }
+        });
+        let expired = self
+            .verdict
+            .expired
+            .iter()
+            .map(|breach| format!("{breach}: the waiver has expired, the rule is withdrawn"));
+        allowed.chain(expired).collect()
+    }
+
+    /// Refuses names that `--cluster` gives and the inventory doesn't have.
+    pub fn clusters(&self, names: &[String]) -> Result<Option<BTreeSet<ClusterName>>, Failure> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let known = || self.inventory.clusters.keys();
+        let find = |name: &String| {
+            let found = known().find(|k| k.as_str() == name).cloned();
+            found.ok_or_else(|| {
+                let all = known().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                Failure::new(format!("--cluster: there is no cluster `{name}`"), format!("the inventory has {all}"))
+            })
+        };
+        names.iter().map(find).collect::<Result<BTreeSet<_>, _>>().map(Some)
+    }
+}
+
+/// A network's cloud, opened.
+pub struct Opened {
+    /// The inventory's network.
+    pub network: Network,
+    /// Its cloud.
+    pub cloud: Box<dyn Cloud>,
+}
+
+/// Opens the clouds of networks that have groups; makes no call.
+pub fn open(wish: &Wish) -> Result<Vec<Opened>, Failure> {
+    let used = |n: &&Network| wish.desired.networks.get(&n.name).is_some_and(|d| !d.groups.is_empty());
+    let opened = wish
+        .inventory
+        .networks
+        .values()
+        .filter(used)
+        .map(|network| clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud }));
+    let (mut ok, mut errors) = (Vec::new(), Vec::new());
+    for one in opened {
+        match one {
+            Ok(opened) => ok.push(opened),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(ok) } else { Err(Failure::Cloud(errors)) }
+}
+
+/// What was read of the networks, side by side; an error is that network's own.
+pub struct Readings {
+    observed: Vec<Result<Observed, CloudError>>,
+    calls: Vec<u64>,
+    desired: Desired,
+}
+
+impl Readings {
+    /// Errors of networks that could not be read.
+    pub fn errors(&self) -> Vec<CloudError> {
+        self.observed.iter().filter_map(|o| o.as_ref().err().cloned()).collect()
+    }
+}
+
+/// Reads every opened network; `with_marks` reads the marks of all rules, which `destroy` needs.
+pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &Screen) -> Readings {
+    let mut desired = wish.desired.clone();
+    let mut parts: Vec<_> =
+        opened.iter().map(|o| desired.networks.remove(&o.network.name).unwrap_or_default()).collect();
+    let owner = &wish.inventory.owner;
+    let reads = opened.iter().zip(&mut parts).map(|(opened, part)| async move {
+        let mut scope = scope(part, owner);
+        if with_marks {
+            scope.groups.iter_mut().for_each(|g| g.ownership = Some(Ownership::Shared));
+        }
+        let before: u64 = opened.cloud.calls().values().sum();
+        let reading = screen.reading(&opened.network.name);
+        let observed = rsgsync_engine::observe(
+            &opened.network.name,
+            opened.cloud.as_ref(),
+            &scope,
+            &mut part.atoms,
+            Patience::default(),
+            screen,
+            &StopSignal::new(),
+        )
+        .await;
+        drop(reading);
+        let after: u64 = opened.cloud.calls().values().sum();
+        (observed, after - before)
+    });
+    let (observed, calls) = join_all(reads).await.into_iter().unzip();
+    desired.networks.extend(opened.iter().map(|o| o.network.name.clone()).zip(parts));
+    Readings { observed, calls, desired }
+}
+
+fn inputs<'a>(
+    opened: &'a [Opened],
+    observed: Vec<Result<Observed, CloudError>>,
+    calls: Vec<u64>,
+) -> Vec<NetworkInput<'a>> {
+    let inputs = opened.iter().zip(observed).zip(calls).map(|((opened, observed), calls)| NetworkInput {
+        network: opened.network.clone(),
+        observed: observed.map_err(|error| error.to_string()),
+        pack: opened.cloud.as_ref(),
+        calls,
+    });
+    inputs.collect()
+}
+
+/// Makes the plan from what was read.
+pub fn make_plan(wish: &Wish, opened: &[Opened], readings: Readings, options: &PlanOptions) -> Result<Plan, Failure> {
+    let Readings { observed, calls, desired } = readings;
+    let inputs = inputs(opened, observed, calls);
+    let mut plan = plan(&wish.inventory, &wish.flows, desired, inputs, &wish.guards, options)?;
+    plan.notes.extend(wish.notes());
+    Ok(plan)
+}
+
+/// Makes the plan that removes what these clusters have; `None`: all of them.
+pub fn make_destruction(
+    wish: &Wish,
+    opened: &[Opened],
+    readings: Readings,
+    clusters: Option<BTreeSet<ClusterName>>,
+) -> Result<Plan, Failure> {
+    let clusters = clusters.unwrap_or_else(|| wish.inventory.clusters.keys().cloned().collect());
+    let (stays, _) = split_flows(&wish.flows.flows, &clusters);
+    let rest = desired(&wish.inventory, &Flows { flows: stays, ..wish.flows.clone() });
+    let Readings { observed, calls, desired } = readings;
+    Ok(destroy(&wish.inventory, &wish.flows, desired, &rest, inputs(opened, observed, calls), &clusters)?)
+}
+
+/// The planner's options, from the command line.
+pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
+    let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals } = changes;
+    Ok(PlanOptions {
+        clusters: wish.clusters(clusters)?,
+        add_only: *add_only,
+        tidy: *tidy,
+        take_over: *take_over,
+        max_removals: *max_removals,
+    })
+}

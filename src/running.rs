@@ -1,0 +1,123 @@
+//! Carries a shown plan out: asks, journals, runs, reads back, and says what now holds.
+
+use std::io::{BufRead, IsTerminal};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rsgsync_core::document::Document;
+use rsgsync_core::plan::{Plan, Step};
+use rsgsync_engine::{Because, Journal, Options, Outcome, Run, StopSignal, Stopped, carry_out};
+
+use crate::args::Running;
+use crate::commands::Context;
+use crate::failure::{Failure, line};
+use crate::pipeline::Opened;
+use crate::report::{count, escape};
+
+/// Asks on the terminal; anything but `yes` or `y` is a no.
+pub fn ask(question: &str) -> bool {
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+/// Whether somebody can be asked.
+pub fn can_ask() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Carries the plan out, and tells on stderr what failed and what is left.
+pub async fn carry(
+    context: &Context<'_>,
+    opened: &[Opened],
+    plan: &Plan,
+    document: &Document,
+    args: &Running,
+) -> Result<Outcome, Failure> {
+    let path = args.journal.clone().map_or_else(|| default_journal(plan), Ok)?;
+    let value = serde_json::to_value(document).unwrap_or_default();
+    let mut journal = Journal::create(&path, value)
+        .map_err(|error| Failure::new(error.to_string(), "choose another place with --journal FILE"))?;
+    let of_network: Vec<Vec<Step>> =
+        opened.iter().map(|o| plan.steps.iter().filter(|s| s.network == o.network.name).cloned().collect()).collect();
+    let runs: Vec<Run<'_>> = opened
+        .iter()
+        .zip(&of_network)
+        .filter_map(|(opened, steps)| {
+            let network = plan.networks.iter().find(|n| n.network.name == opened.network.name)?;
+            let default_settle = if opened.network.provider == "simulated" { 0 } else { 5 };
+            Some(Run {
+                network: &network.network.name,
+                owner: &plan.owner,
+                cloud: opened.cloud.as_ref(),
+                atoms: &network.atoms,
+                steps,
+                settle: Duration::from_secs(args.settle.unwrap_or(default_settle)),
+            })
+        })
+        .collect();
+    let stop = StopSignal::new();
+    let signal = stop.clone();
+    let listener = tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("stopping: calls in flight are finished first");
+            signal.cancel();
+        }
+    });
+    let options = Options { concurrency: usize::from(args.concurrency), ..Options::default() };
+    let mut screen = context.screen();
+    screen.expect(plan);
+    let outcome = carry_out(&runs, options, &mut journal, &screen, &stop).await;
+    screen.done();
+    listener.abort();
+    report(plan, &outcome);
+    if !context.global.quiet || !outcome.is_complete() {
+        eprintln!("journal: {}", path.display());
+    }
+    Ok(outcome)
+}
+
+fn report(plan: &Plan, outcome: &Outcome) {
+    let name = |id: &rsgsync_core::plan::StepId| {
+        let step = plan.steps.iter().find(|s| s.id == *id);
+        let network = step.and_then(|s| plan.networks.iter().find(|n| n.network.name == s.network));
+        step.zip(network).map_or(String::new(), |(s, n)| format!("step {} on {}", s.id.0, n.group_name(s.group)))
+    };
+    for (id, error) in &outcome.failed {
+        eprint!("{}", line("error", &format!("{}: {error}", name(id)), error.help.as_deref()));
+    }
+    for (network, error) in &outcome.unconfirmed {
+        eprint!("{}", line("error", &format!("network `{network}`: {error}"), error.help.as_deref()));
+    }
+    match &outcome.stopped {
+        Some(Stopped::Signal) => eprintln!("stopped as asked"),
+        Some(Stopped::Journal(error)) => {
+            eprint!(
+                "{}",
+                line("error", &error.to_string(), Some("no further call was made; free some room and apply again"))
+            );
+        }
+        None => {}
+    }
+    let left = outcome.failed.len() + outcome.skipped.len();
+    if left > 0 {
+        eprintln!("{} done, {left} left:", count(outcome.done.len(), "call"));
+        for (id, because) in &outcome.skipped {
+            let because: &Because = because;
+            eprintln!("  {}: {}", escape(&name(id)), because);
+        }
+        eprintln!("apply again: it goes on from what is really there");
+    }
+}
+
+/// A new file in `$XDG_STATE_HOME/rsgsync`, named after the moment and the owner.
+fn default_journal(plan: &Plan) -> Result<PathBuf, Failure> {
+    let state = std::env::var_os("XDG_STATE_HOME").filter(|s| !s.is_empty()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").filter(|s| !s.is_empty()).map(|h| PathBuf::from(h).join(".local/state"));
+    let folder = state.or_else(home).ok_or_else(|| {
+        Failure::new("there is no place for the journal: neither XDG_STATE_HOME nor HOME is set", "pass --journal FILE")
+    })?;
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
+    Ok(folder.join("rsgsync").join(format!("{now}-{}-{}.jsonl", plan.owner, std::process::id())))
+}
