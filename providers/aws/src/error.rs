@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ec2::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use rsgsync_engine::{CloudError, ErrorKind};
@@ -99,7 +99,7 @@ impl Aws {
                 request_id: None,
                 help: None,
             },
-            _ if is_credentials(error) => self.no_credentials(doing, &causes(error)),
+            _ if is_credentials(error) => self.no_credentials(doing, error),
             SdkError::DispatchFailure(failure) => self.not_sent(doing, failure.is_user(), error),
             _ => final_error(doing, causes(error), "this is a fault of rsgsync: please report it"),
         }
@@ -188,8 +188,14 @@ impl Aws {
 
     fn not_sent(&self, doing: String, user: bool, error: &(dyn Error + 'static)) -> CloudError {
         let said = causes(error);
-        if user {
-            return final_error(doing, said, "check AWS_ENDPOINT_URL: it must be a URL such as http://127.0.0.1:4566");
+        if user || self.calls.endpoint().is_none() {
+            // The outer causes quote the whole request.
+            let cause = chain(error).last().map(ToString::to_string).unwrap_or(said);
+            return final_error(
+                doing,
+                format!("no request could be made: {cause}"),
+                "check AWS_ENDPOINT_URL (or AWS_ENDPOINT_URL_EC2): it must be a URL such as http://127.0.0.1:4566",
+            );
         }
         if !never_connected(error, &said) {
             let message = format!("the connection broke{}: {said}", self.at_endpoint());
@@ -210,7 +216,7 @@ impl Aws {
         }
     }
 
-    fn no_credentials(&self, doing: String, said: &str) -> CloudError {
+    fn no_credentials(&self, doing: String, error: &(dyn Error + 'static)) -> CloudError {
         let tried = match (&self.place.profile, &self.place.assume_role) {
             (Some(profile), Some(role)) => format!("the role {role} through profile `{profile}`"),
             (Some(profile), None) => format!("the profile `{profile}` of the inventory"),
@@ -221,12 +227,24 @@ impl Aws {
                     .to_owned()
             }
         };
-        final_error(
-            doing,
-            format!("no usable credentials (tried: {tried}): {said}"),
-            "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with `aws sso login`; the network's \
-             `profile:` and `assume_role:` say which to use",
-        )
+        // What STS or SSO answered, where it came that far.
+        let answer = chain(error).find_map(|e| e.downcast_ref::<ErrorMetadata>());
+        let said = match answer.and_then(|answer| Some((answer.code()?, answer.message().unwrap_or_default()))) {
+            Some((code, said)) => format!("{code}: {said}"),
+            None => causes(error).replace(NO_PROFILE, "no such profile, or it has no credentials"),
+        };
+        let help = match answer.and_then(ErrorMetadata::code) {
+            Some(code) if DENIED.contains(&code) => {
+                "allow `sts:AssumeRole` to the credentials that assume the role, and let the role trust them"
+            }
+            _ => {
+                "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or log in with `aws sso login`; the \
+                 network's `profile:` and `assume_role:` say which to use"
+            }
+        };
+        let message = format!("no usable credentials (tried: {tried}): {said}");
+        let request_id = answer.and_then(RequestId::request_id).map(str::to_owned);
+        CloudError { request_id, ..final_error(doing, message, help) }
     }
 
     fn credentials_from(&self) -> String {
@@ -276,7 +294,8 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 fn is_credentials(error: &(dyn Error + 'static)) -> bool {
-    chain(error).any(|e| e.is::<CredentialsError>())
+    // A provider that takes too long has no type of its own.
+    chain(error).any(|e| e.is::<CredentialsError>() || e.to_string().starts_with("identity resolver timed out"))
 }
 
 /// Whether the failure was in reaching the endpoint, so that nothing was sent.
@@ -293,11 +312,18 @@ fn never_connected(error: &(dyn Error + 'static), said: &str) -> bool {
         || said.contains("dns error")
 }
 
+/// All that the SDK says of a profile that does not exist.
+const NO_PROFILE: &str = "the credential provider was not enabled";
+
+/// What the SDK's layers say that says nothing.
+const NOISE: [&str; 6] =
+    ["dispatch failure", "other", "io error", "service error", "unhandled error", "request has timed out"];
+
 /// The error and its causes, each said once.
 fn causes(error: &(dyn Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
     for text in chain(error).map(ToString::to_string) {
-        if !text.is_empty() && !said.iter().any(|s| s.contains(&text)) {
+        if !text.is_empty() && !NOISE.contains(&text.as_str()) && !said.iter().any(|s| s.contains(&text)) {
             said.push(text);
         }
     }

@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Mutex;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as Providing;
 use aws_sdk_ec2::config::{Credentials, ProvideCredentials, SharedAsyncSleep, SharedCredentialsProvider, Sleep};
+use aws_sdk_ec2::error::ErrorMetadata;
 use rsgsync_core::rule::Atoms;
 use rsgsync_engine::{Cloud, CloudError, ErrorKind};
 use serde_json::json;
@@ -23,16 +25,27 @@ impl aws_sdk_ec2::config::AsyncSleep for TokioSleep {
     }
 }
 
+/// Credentials that can't be had.
 #[derive(Debug)]
-struct NoCredentials;
+struct Failing(Mutex<Option<CredentialsError>>);
 
-impl ProvideCredentials for NoCredentials {
+impl From<CredentialsError> for Failing {
+    fn from(error: CredentialsError) -> Self {
+        Self(Mutex::new(Some(error)))
+    }
+}
+
+impl ProvideCredentials for Failing {
     fn provide_credentials<'a>(&'a self) -> Providing<'a>
     where
         Self: 'a,
     {
-        Providing::ready(Err(CredentialsError::not_loaded("no providers in chain provided credentials")))
+        Providing::ready(Err(self.0.lock().unwrap().take().unwrap()))
     }
+}
+
+fn none_in_chain() -> Failing {
+    CredentialsError::not_loaded("no providers in chain provided credentials").into()
 }
 
 fn config(endpoint: &str, credentials: impl ProvideCredentials + 'static) -> SdkConfig {
@@ -109,7 +122,7 @@ async fn a_connection_closed_without_an_answer_loses_it() {
 
 #[tokio::test]
 async fn missing_credentials_are_final_and_say_what_was_tried() {
-    let error = observe(&aws(config("http://127.0.0.1:1", NoCredentials))).await;
+    let error = observe(&aws(config("http://127.0.0.1:1", none_in_chain()))).await;
     assert_eq!(error.kind, ErrorKind::Final);
     assert!(
         error.message.starts_with("no usable credentials (tried: AWS_ACCESS_KEY_ID, the profile"),
@@ -123,13 +136,36 @@ async fn missing_credentials_are_final_and_say_what_was_tried() {
 #[tokio::test]
 async fn missing_credentials_of_a_role_name_the_role() {
     let place = json!({ "vpc": "vpc-1", "profile": "ops", "assume_role": "arn:aws:iam::1:role/x" });
-    let aws = Aws::with_config(&network(place), config("http://127.0.0.1:1", NoCredentials)).unwrap();
+    let aws = Aws::with_config(&network(place), config("http://127.0.0.1:1", none_in_chain())).unwrap();
     let error = observe(&aws).await;
     assert!(
         error.message.contains("(tried: the role arn:aws:iam::1:role/x through profile `ops`)"),
         "{}",
         error.message
     );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_no_url_is_final_and_says_which_variable() {
+    let error = observe(&aws(config("nonsense", keys()))).await;
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::Final, "no request could be made: endpoint must contain scheme")
+    );
+    assert!(error.help.unwrap().contains("AWS_ENDPOINT_URL"));
+}
+
+#[tokio::test]
+async fn a_role_that_sts_denies_is_told_with_its_code_and_request() {
+    let answer = ErrorMetadata::builder()
+        .code("AccessDenied")
+        .message("User ann may not assume x")
+        .custom("aws_request_id", "r9");
+    let denied = CredentialsError::provider_error(answer.build());
+    let error = observe(&aws(config("http://127.0.0.1:1", Failing::from(denied)))).await;
+    assert!(error.message.ends_with("): AccessDenied: User ann may not assume x"), "{}", error.message);
+    assert_eq!(error.request_id.as_deref(), Some("r9"));
+    assert!(error.help.unwrap().contains("sts:AssumeRole"));
 }
 
 #[tokio::test]
