@@ -119,6 +119,21 @@ fn a_run_killed_at_any_call_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_destruction_killed_at_any_call_is_finished_by_the_next() {
+    let applied = applied(PROD);
+    let whole = calls(&applied.run(&["destroy", "--yes"]).exits(0)).len();
+    assert!(whole > 5, "{whole} calls");
+    for call in 1..=whole {
+        let scene = with_faults(PROD, json!([]));
+        scene.run(&["apply"]).exits(0);
+        by_hand(&scene, |state| state["faults"] = json!({ "schedule": [{ "call": call, "fault": "kill" }] }));
+        scene.run(&["destroy", "--yes"]).exits(137);
+        scene.run(&["destroy", "--yes"]).exits(0);
+        assert_eq!(group_names(&scene), [""; 0], "killed at {call}");
+    }
+}
+
+#[test]
 fn a_killed_run_leaves_the_step_that_it_was_about_in_its_journal() {
     let scene = with_faults(PROD, json!([{ "kind": "AuthorizeSecurityGroupIngress", "fault": "kill" }]));
     scene.run(&["apply"]).exits(137);

@@ -1,5 +1,7 @@
 //! What the command line says about itself, and about its misuse.
 
+use std::process::Stdio;
+
 use crate::cloud::scene;
 use crate::support::{Ran, Scene};
 
@@ -78,15 +80,8 @@ fn every_shell_gets_its_completions() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    use std::process::{Command, Stdio};
-    let scene = scene(crate::cloud::NODES);
-    let mut child = Command::new(env!("CARGO_BIN_EXE_rsgsync"))
-        .arg("plan")
-        .current_dir(scene.path("."))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let scene = Scene::new(crate::cloud::NODES);
+    let mut child = scene.command(&["plan"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));

@@ -34,6 +34,15 @@ fn cluster_does_not_narrow_what_is_desired() {
 }
 
 #[test]
+#[ignore = "the plan adds rules that name a group which --cluster leaves unmade; the cloud then refuses them"]
+fn a_group_that_cluster_leaves_unmade_is_named_before_any_call() {
+    let scene = scene(&quickstart());
+    // prod's nodes are reached from rancher-server, which belongs to mgmt.
+    scene.run(&["apply", "--cluster", "prod"]).exits(1).complains("`rancher-server`").complains("help: ");
+    assert_eq!(scene.read("cloud.json"), None);
+}
+
+#[test]
 fn a_cluster_that_is_not_there_is_an_error_that_names_those_that_are() {
     let scene = scene(&quickstart());
     scene.run(&["apply", "--cluster", "prd"]).exits(1).complains("`prd`").complains("mgmt, prod, legacy");

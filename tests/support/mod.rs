@@ -62,7 +62,15 @@ impl Scene {
 
     /// Runs the binary in the folder, without a terminal.
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_rsgsync"))
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// The binary, ready to run, for tests that do more with it than wait.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rsgsync"));
+        command
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
@@ -71,11 +79,8 @@ impl Scene {
             .env("XDG_STATE_HOME", self.path("state"))
             .env("NO_COLOR", "1")
             .envs(&self.variables)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+            .stdin(Stdio::null());
+        command
     }
 }
 
