@@ -60,16 +60,16 @@ impl Wish {
     pub fn notes(&self) -> Vec<String> {
         let allowed = self.verdict.allowed.iter().map(|(breach, allowed)| {
             let RulePeer::Addresses(from) = breach.rule.peer else { return String::new() };
-            let rule = format!(
-                "{} is open to {from} on `{}` (guard {})",
-                breach.traffic, breach.security_group, breach.guard
-            );
+            let rule =
+                format!("{} is open to {from} on `{}` (guard {})", breach.traffic, breach.security_group, breach.guard);
             match allowed {
                 Allowed::Waiver(why) => format!("{rule}: waived, {why}"),
-                Allowed::Row(reason) if from == Cidr::ANY_V4 || from == Cidr::ANY_V6 => format!(
-                    "{rule}: {} says so; narrow it with `narrow: [{{ row: {}, from: [PEER], why: … }}]` in cluster `{}`",
-                    reason.profile, reason.row, reason.cluster
-                ),
+                Allowed::Row(reason) if from == Cidr::ANY_V4 || from == Cidr::ANY_V6 => {
+                    format!(
+                        "{rule}: {}/{} says so; `narrow` the row to close it to the world",
+                        reason.profile, reason.row
+                    )
+                }
                 Allowed::Row(reason) => {
                     format!("{rule}: {} allows more; is the range yours, add it to `trusted`", reason.profile)
                 }

@@ -31,6 +31,7 @@ pub fn plan(plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) -> String
     for network in &plan.networks {
         head(&mut out, network);
     }
+    adoptions(&mut out, plan);
     assumptions(&mut out, plan);
     for network in &plan.networks {
         for group in &network.groups {
@@ -75,6 +76,23 @@ fn head(out: &mut String, network: &NetworkPlan) {
     }
 }
 
+/// Groups that are taken over, and what that costs them.
+fn adoptions(out: &mut String, plan: &Plan) {
+    for network in &plan.networks {
+        for group in network.groups.iter().filter(|g| g.status == GroupStatus::Adopt) {
+            let of_group = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == group.atom);
+            let goes: usize = of_group.filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
+            let name = escape(network.group_name(group.atom));
+            let _ = writeln!(
+                out,
+                "{} {name}: all its rules become rsgsync's; {} will go",
+                paint(CHANGE, "ADOPTS"),
+                count(goes, "rule")
+            );
+        }
+    }
+}
+
 fn assumptions(out: &mut String, plan: &Plan) {
     let mut by_source: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
     for a in &plan.assumed {
@@ -110,15 +128,6 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
     };
     let _ = write!(out, "\n{} {}", paint(style, sign), paint(BOLD, network.group_name(group.atom)));
     let _ = writeln!(out, "  {}", escape(&summary(network, group, steps)));
-    if group.status == GroupStatus::Adopt {
-        let goes: usize = steps.iter().filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
-        let _ = writeln!(
-            out,
-            "    {} this group: rsgsync will own all its rules; {} will go",
-            paint(CHANGE, "ADOPTS"),
-            count(goes, "rule")
-        );
-    }
     for step in steps {
         let line = |sign, rule: &StepRule, why: String| rule_line(network, sign, &rule.rule, &why);
         match step.action {
@@ -176,7 +185,7 @@ fn fates(group: &GroupPlan) -> Vec<String> {
     let counts = [
         (with(&[Fate::Keep, Fate::Redundant, Fate::Outbound, Fate::Join]), "kept"),
         (with(&[Fate::Foreign]), "foreign, left alone"),
-        (with(&[Fate::Satisfies]), "foreign, doing the job of a required rule"),
+        (with(&[Fate::Satisfies]), "foreign, needed"),
         (with(&[Fate::Redundant]), "redundant (--tidy)"),
         (with(&[Fate::Held]), "held"),
         (with(&[Fate::Ignored]), "ignored"),
@@ -246,20 +255,25 @@ fn described(out: &mut String, network: &NetworkPlan, group: &GroupPlan, step: &
     for rule in &step.adds {
         let same = |o: &&ObservedRule| o.rule == rule.rule && (rule.id.is_none() || o.id == rule.id);
         let old = observed.iter().find(same).map_or("", |o| o.description.as_str());
-        let words: String = TextDiff::from_words(old, rule.description.as_str())
-            .iter_all_changes()
-            .map(|change| match change.tag() {
-                ChangeTag::Equal => escape(change.value()),
-                ChangeTag::Delete => paint(REMOVE, &format!("[−{}−]", change.value())),
-                ChangeTag::Insert => paint(ADD, &format!("[+{}+]", change.value())),
-            })
-            .collect();
+        let new = format!("“{}”", escape(&rule.description));
+        let words: String = if old.is_empty() { paint(ADD, &new) } else { changed_words(old, &rule.description) };
         let (way, side) = way(rule.rule.direction);
         let traffic = rule.rule.traffic.to_string();
         let peer = escape(&peer(network, &rule.rule));
         let _ =
             writeln!(out, "    {} {way:<4}{traffic:<18}{side:<5}{peer:<26} description {words}", paint(CHANGE, "~"));
     }
+}
+
+fn changed_words(old: &str, new: &str) -> String {
+    TextDiff::from_words(old, new)
+        .iter_all_changes()
+        .map(|change| match change.tag() {
+            ChangeTag::Equal => escape(change.value()),
+            ChangeTag::Delete => paint(REMOVE, &format!("[−{}−]", change.value())),
+            ChangeTag::Insert => paint(ADD, &format!("[+{}+]", change.value())),
+        })
+        .collect()
 }
 
 /// Groups without steps: a line where there is something to say, a number for the rest.
@@ -367,6 +381,10 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
     let of = |action: Action| plan.steps.iter().filter(|s| s.action == action).count();
     let (adds, removes) = plan.counts();
     out.push('\n');
+    if plan.networks.iter().all(|n| n.observed.is_err()) {
+        let _ = writeln!(out, "{}   nothing could be read: nothing is planned, nothing is proved", paint(BOLD, "Plan"));
+        return;
+    }
     if plan.steps.is_empty() {
         let spared = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
         let what =

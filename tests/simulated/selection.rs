@@ -34,7 +34,6 @@ fn cluster_does_not_narrow_what_is_desired() {
 }
 
 #[test]
-#[ignore = "the plan adds rules that name a group which --cluster leaves unmade; the cloud then refuses them"]
 fn a_group_that_cluster_leaves_unmade_is_named_before_any_call() {
     let scene = scene(&quickstart());
     // prod's nodes are reached from rancher-server, which belongs to mgmt.

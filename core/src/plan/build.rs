@@ -17,7 +17,7 @@ use crate::name::{ClusterName, Mark, NetworkName, Origin, Owner};
 use crate::observed::{Observed, ObservedGroup, ObservedRule};
 use crate::pack::{Dialect, GroupChanges, Pack};
 use crate::proof::{Case, GroupCase, prove};
-use crate::rule::{Cidr, Direction, Rule, RulePeer};
+use crate::rule::{Atom, Cidr, Direction, Rule, RulePeer};
 
 /// One network: what it should have, what it has, and how its cloud packs calls.
 pub struct NetworkInput<'a> {
@@ -83,6 +83,16 @@ pub enum PlanError {
         /// Who names whom.
         missing: MissingPeer,
     },
+    /// A rule names a group that `--cluster` leaves unmade.
+    #[error("rules of `{group}` refer to security group `{peer}`, which doesn't exist and which --cluster leaves out")]
+    LeftOut {
+        /// The group whose rules refer to it.
+        group: String,
+        /// The group that would have to be made first.
+        peer: String,
+        /// A cluster that has it.
+        cluster: ClusterName,
+    },
     /// A group that is to be deleted is referred to by a rule that isn't ours.
     #[error(
         "security group `{group}` of network `{network}` can't be deleted: a rule of `{from}` that isn't ours refers to it"
@@ -122,8 +132,9 @@ pub enum PlanError {
 
 impl PlanError {
     /// What to do next.
-    pub fn help(&self) -> &'static str {
-        match self {
+    pub fn help(&self) -> String {
+        let help = match self {
+            Self::LeftOut { cluster, .. } => return format!("add `--cluster {cluster}`, or apply that cluster first"),
             Self::SharedGroupMissing { .. } => "check the name, or write `create: true` beside `ownership: shared`",
             Self::NoSuchId { .. } => "check the id, the region and the network, or name the group instead",
             Self::OtherOwner { .. } => "write `ownership: shared`, or pass `--take-over` when that owner is gone",
@@ -132,7 +143,8 @@ impl PlanError {
             Self::Quota { .. } => {
                 "raise the quota with your provider and state it under the network's `quotas`, or use fewer and wider peers"
             }
-        }
+        };
+        help.to_owned()
     }
 }
 
@@ -190,6 +202,7 @@ pub fn plan(
             calls: input.calls,
         });
     }
+    errors.extend(left_out(&networks, &calls));
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -314,7 +327,7 @@ fn group(
         _ if added + removed + changes.joins.len() + changes.leaves.len() > 0 => GroupStatus::Change,
         _ => GroupStatus::InSync,
     };
-    let outbound_closed = linked.observed.is_some() && !outbound_open(existing, desired.family);
+    let outbound_closed = !outbound_open(after.iter().map(|(rule, _)| *rule), desired.family);
     let plan = GroupPlan {
         atom: linked.atom,
         security_group: name,
@@ -330,6 +343,27 @@ fn group(
         diff,
     };
     Ok((plan, changes))
+}
+
+/// Groups that added rules refer to, that don't exist, and that no call makes.
+fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
+    let mut errors = BTreeMap::new();
+    for network in networks {
+        let skipped = |atom: Atom| {
+            let unmade = |g: &&GroupPlan| g.atom == atom && g.status == GroupStatus::Skipped;
+            network.groups.iter().find(unmade).filter(|_| network.observed_group(atom).is_none())
+        };
+        for calls in calls.iter().filter(|c| c.network == network.network.name) {
+            let adds = calls.calls.iter().flat_map(|call| &call.adds);
+            for peer in adds.filter_map(|add| add.rule.peer.group()).filter_map(skipped) {
+                let Some((cluster, _)) = peer.members.first() else { continue };
+                let (group, peer) = (network.group_name(calls.group).to_owned(), peer.security_group.clone());
+                let error = PlanError::LeftOut { group: group.clone(), peer: peer.clone(), cluster: cluster.clone() };
+                errors.insert((group, peer), error);
+            }
+        }
+    }
+    errors.into_values().collect()
 }
 
 /// Rules that a guard forbids, that the plan leaves, and that nobody waived.
@@ -469,9 +503,9 @@ fn stale_descriptions(
     stale.collect()
 }
 
-fn outbound_open(group: &ObservedGroup, family: crate::rule::Family) -> bool {
+fn outbound_open(rules: impl Iterator<Item = Rule>, family: crate::rule::Family) -> bool {
     use crate::packets::PacketSet;
-    let outbound = group.rules.iter().map(|r| r.rule).filter(|r| r.direction == Direction::Egress);
+    let outbound = rules.filter(|r| r.direction == Direction::Egress);
     PacketSet::of(outbound).contains(&PacketSet::of(crate::diff::open_outbound(family)))
 }
 

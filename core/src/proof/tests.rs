@@ -248,10 +248,10 @@ fn small_steps(observed: Vec<Rule>) -> impl Strategy<Value = Vec<Step>> {
             steps.extend(adds.into_iter().map(|a| change(ADD, Some(a), None)));
             let turn = (order as usize) % steps.len().max(1);
             steps.rotate_left(turn);
-            for i in 0..steps.len() {
-                steps[i].id = StepId(i as u32 + 1);
+            for (i, step) in steps.iter_mut().enumerate() {
+                step.id = StepId(i as u32 + 1);
                 let waits_for = |j: &usize| waits & (1 << ((i * 7 + j) % 64)) != 0;
-                steps[i].depends_on = (0..i).filter(waits_for).map(|j| StepId(j as u32 + 1)).collect();
+                step.depends_on = (0..i).filter(waits_for).map(|j| StepId(j as u32 + 1)).collect();
             }
             steps
         },
