@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{NetworkInput, PlanError, case};
+use super::PlanError;
+use super::build::{NetworkInput, case};
 use super::order::{GroupCalls, order};
 use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, StepRule};
 use crate::desired::Desired;
@@ -120,7 +121,7 @@ pub fn destroy(
             let packed = deletions_in_order(changes).into_iter().map(|(changes, rules)| GroupCalls {
                 network: name.clone(),
                 group: changes.group.unwrap_or(rules.1),
-                calls: with_rules(input.pack.pack(&changes, &observed.limits), rules.0),
+                waves: vec![with_rules(input.pack.pack(&changes, &observed.limits), rules.0)],
             });
             calls.extend(packed);
         }

@@ -11,17 +11,19 @@ use crate::rule::{Atom, Direction};
 pub(super) struct GroupCalls {
     pub network: NetworkName,
     pub group: Atom,
-    pub calls: Vec<Call>,
+    /// Later waves wait for the removals of earlier ones.
+    pub waves: Vec<Vec<Call>>,
 }
 
 /// Numbers the calls in an order that keeps every dependency.
 pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for GroupCalls { network, group, calls } in groups {
-        for call in calls {
+    let mut steps: Vec<(usize, Step)> = Vec::new();
+    for GroupCalls { network, group, waves } in groups {
+        for (wave, call) in waves.into_iter().enumerate().flat_map(|(i, calls)| calls.into_iter().map(move |c| (i, c)))
+        {
             let Call { action, direction, resource, adds, removes, group_marks, group_unmarks, description } = call;
             let (network, depends_on) = (network.clone(), Vec::new());
-            steps.push(Step {
+            let step = Step {
                 id: StepId(0),
                 network,
                 group,
@@ -34,10 +36,12 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
                 group_marks,
                 group_unmarks,
                 description,
-            });
+            };
+            steps.push((wave, step));
         }
     }
-    steps.sort_by_key(phase);
+    steps.sort_by_key(|(wave, step)| (*wave, phase(step)));
+    let mut steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
     for (id, step) in (1..).zip(&mut steps) {
         step.id = StepId(id);
     }
@@ -62,6 +66,7 @@ fn phase(step: &Step) -> u8 {
 fn depend(steps: &mut [Step]) {
     let mut created: BTreeMap<(NetworkName, Atom), StepId> = BTreeMap::new();
     let mut added: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut removed: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
     let mut of_group: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
     let mut released: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
     for step in steps {
@@ -72,6 +77,8 @@ fn depend(steps: &mut [Step]) {
             Action::CreateGroup => {
                 created.insert(place(step.group), step.id);
             }
+            // A later wave: the earlier one made the room.
+            Action::AddRules => before.extend(removed.get(&of_direction).into_iter().flatten()),
             Action::RemoveRules => before.extend(added.get(&of_direction).into_iter().flatten()),
             // The group's mark is what finds our rules again: it goes last.
             Action::SetMarks if !step.group_unmarks.is_empty() => {
@@ -84,6 +91,9 @@ fn depend(steps: &mut [Step]) {
             before.extend(created.get(&place(step.group)));
             let referred = step.adds.iter().filter_map(|a| a.rule.peer.group());
             before.extend(referred.filter_map(|group| created.get(&place(group))));
+        }
+        if step.action == Action::RemoveRules {
+            removed.entry(of_direction.clone()).or_default().push(step.id);
         }
         if matches!(step.action, Action::AddRules | Action::ReplaceRules) || phase(step) == 3 {
             added.entry(of_direction).or_default().push(step.id);

@@ -198,23 +198,52 @@ fn all_reasons_against_a_plan_come_at_once() {
     assert_eq!(refused.len(), 2);
 }
 
+/// Two wide rules that are to become narrow ones, under a quota.
+fn narrowing(most: u32, gap: &[&str]) -> Result<Plan, Vec<PlanError>> {
+    let have = group("web", &["1-2/tcp from g:web", "5-6/tcp from g:web", OPEN], true);
+    let want = wish("web", &["1/tcp from g:web", "5/tcp from g:web"]);
+    let aws = Aws(aws_like());
+    let options = PlanOptions { allow_gap: gap.iter().map(|g| (*g).to_owned()).collect(), ..PlanOptions::default() };
+    let inputs = vec![input(vec![have], &aws, most)];
+    let plan =
+        super::plan(&inventory(), &Flows::default(), wishes(vec![want]), inputs, &GuardsInForce::default(), &options)?;
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+    Ok(plan)
+}
+
+#[test]
+fn with_room_a_replacement_is_two_calls() {
+    assert_eq!(steps(&narrowing(4, &[]).unwrap()), ["add_rules web", "remove_rules web <- 1"]);
+}
+
+#[test]
+fn with_little_room_a_replacement_takes_turns() {
+    let expected = ["add_rules web", "remove_rules web <- 1", "add_rules web <- 2", "remove_rules web <- 1 3"];
+    assert_eq!(steps(&narrowing(3, &[]).unwrap()), expected);
+}
+
 #[test]
 fn a_quota_without_room_is_refused_with_the_arithmetic() {
-    let have = group("web", &["1/tcp from g:web", "3/tcp from g:web", OPEN], true);
-    let want = wish("web", &["5/tcp from g:web", "7/tcp from g:web"]);
-    let aws = Aws(aws_like());
-    let guards = GuardsInForce::default();
-    let plan = |most| {
-        let inputs = vec![input(vec![have.clone()], &aws, most)];
-        let options = PlanOptions::default();
-        super::plan(&inventory(), &Flows::default(), wishes(vec![want.clone()]), inputs, &guards, &options)
-    };
-    assert!(plan(4).is_ok());
-    let refused = plan(3).unwrap_err();
+    let refused = narrowing(2, &[]).unwrap_err();
     assert!(
-        matches!(refused[..], [PlanError::Quota { before: 2, adds: 2, removes: 2, peak: 4, of: 3, .. }]),
+        matches!(refused[..], [PlanError::Quota { before: 2, adds: 2, removes: 2, peak: 4, of: 2, .. }]),
         "{refused:?}"
     );
+}
+
+#[test]
+fn a_gap_that_the_user_allows_by_name_makes_room_and_is_said() {
+    for name in ["r", "p@1/r"] {
+        let plan = narrowing(2, &[name]).unwrap();
+        assert_eq!(steps(&plan), ["remove_rules web", "add_rules web <- 1"]);
+        assert_eq!(plan.proof.gaps.len(), 2);
+    }
+    assert!(narrowing(2, &["other"]).is_err());
+}
+
+#[test]
+fn a_gap_is_not_used_where_there_is_room() {
+    assert!(narrowing(3, &["r"]).unwrap().proof.gaps.is_empty());
 }
 
 #[test]

@@ -96,6 +96,7 @@ impl Lab {
                 adds: call.adds,
                 removes: call.removes,
                 group_marks: call.group_marks,
+                group_unmarks: Vec::new(),
                 description: call.description,
             };
             self.aws.execute(&step, &self.atoms).await.unwrap();
@@ -108,6 +109,7 @@ impl Lab {
         let changes = GroupChanges {
             create: Some("made by a test".to_owned()),
             group_marks: vec![(mark(), Origin::Made)],
+            group_unmarks: Vec::new(),
             ..GroupChanges::default()
         };
         self.change(atom, changes).await;
@@ -168,6 +170,7 @@ async fn from_empty_a_group_is_two_calls_and_reads_back() {
         GroupChanges {
             create: Some("nodes".to_owned()),
             group_marks: vec![(mark(), Origin::Made)],
+            group_unmarks: Vec::new(),
             adds: vec![
                 rule("22/tcp", range("0.0.0.0/0"), "ssh"),
                 rule("22/tcp", range("2001:db8::/32"), "ssh over IPv6"),
