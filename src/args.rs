@@ -123,6 +123,9 @@ pub struct Changes {
     /// Allow so many removals (without it: 10, a third of a group, and never a group's last rule)
     #[arg(long, value_name = "N")]
     pub max_removals: Option<usize>,
+    /// Where a quota leaves no other way, flows of this row (ID or PROFILE@VERSION/ID) may be cut for a time; may be repeated
+    #[arg(long, value_name = "ROW")]
+    pub allow_gap: Vec<String>,
 }
 
 /// `plan`.

@@ -212,12 +212,13 @@ pub fn make_destruction(
 
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
-    let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals } = changes;
+    let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals, allow_gap } = changes;
     Ok(PlanOptions {
         clusters: wish.clusters(clusters)?,
         add_only: *add_only,
         tidy: *tidy,
         take_over: *take_over,
         max_removals: *max_removals,
+        allow_gap: allow_gap.iter().cloned().collect(),
     })
 }

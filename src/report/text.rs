@@ -420,6 +420,14 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
         let _ = writeln!(out, "{}  apply will refuse: {reason}; --max-removals N allows it", paint(REMOVE, "Blast"));
     }
     let proof = &plan.proof;
+    for (network, group, rule) in &proof.gaps {
+        let Some(network) = plan.networks.iter().find(|n| n.network.name == *network) else { continue };
+        let (way, side) = way(rule.direction);
+        let flow = format!("{way} {} {side} {} on {}", rule.traffic, peer(network, rule), network.group_name(*group));
+        let steps = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == *group);
+        let steps = steps.map(|s| s.id.0.to_string()).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "{}    {} may be cut while steps {steps} run", paint(CHANGE, "Gap"), escape(&flow));
+    }
     match witness {
         None => {
             let _ = writeln!(
