@@ -2,6 +2,7 @@
 //!
 //! Not a proof of atomicity, paging, quotas or throttling, which LocalStack lacks: the replayed answers in `src/tests` are.
 //! `AWS_ENDPOINT_URL` says where it listens; without it `localstack/up aws` starts it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -96,6 +97,7 @@ impl Lab {
                 adds: call.adds,
                 removes: call.removes,
                 group_marks: call.group_marks,
+                group_unmarks: call.group_unmarks,
                 description: call.description,
             };
             self.aws.execute(&step, &self.atoms).await.unwrap();

@@ -299,6 +299,18 @@ async fn marks_are_tags_put_on_and_taken_off() {
 }
 
 #[tokio::test]
+async fn a_group_that_is_left_loses_our_mark_alone() {
+    let mut atoms = Atoms::new();
+    let id = atoms.intern("sg-1");
+    let replay = Replay::new([yes()]);
+    let leaving = Step { group_unmarks: vec![mark("platform/prod")], ..step(Action::SetMarks, id) };
+    execute(&replay, &leaving, &atoms).await.unwrap();
+    assert_eq!(replay.actions(), ["DeleteTags"]);
+    assert_eq!(replay.asked(0).values("ResourceId.", ""), ["sg-1"]);
+    assert_eq!(replay.asked(0).values("Tag.", ""), ["rsgsync:platform/prod"]);
+}
+
+#[tokio::test]
 async fn taking_off_no_mark_is_no_call() {
     let mut atoms = Atoms::new();
     let id = atoms.intern("sg-1");
