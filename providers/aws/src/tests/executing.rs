@@ -266,10 +266,12 @@ async fn a_rule_that_others_joined_meanwhile_only_loses_our_mark() {
 
 #[tokio::test]
 async fn a_rule_that_lost_our_mark_meanwhile_stays() {
-    let (replay, done) = remove_shared(22, &[("rsgsync:other/lab", "joined")]).await;
-    assert_eq!(replay.actions()[3..], ["RevokeSecurityGroupIngress"]);
-    assert_eq!(replay.asked(3).values("SecurityGroupRuleId.", ""), ["sgr-2"]);
-    assert!(done.already);
+    for tags in [vec![], vec![("rsgsync:other/lab", "joined")]] {
+        let (replay, done) = remove_shared(22, &tags).await;
+        assert_eq!(replay.actions()[3..], ["RevokeSecurityGroupIngress"], "{tags:?}");
+        assert_eq!(replay.asked(3).values("SecurityGroupRuleId.", ""), ["sgr-2"], "{tags:?}");
+        assert!(done.already);
+    }
 }
 
 #[tokio::test]
