@@ -14,6 +14,9 @@ use crate::connect::Aws;
 /// What to do about an answer that only something that is not EC2 would give.
 pub(crate) const NOT_EC2: &str = "check that AWS_ENDPOINT_URL, if set, names an EC2 endpoint";
 
+const CHECK_ADDRESS: &str = "check `region:`, AWS_ENDPOINT_URL if it is set, and that this machine reaches that address (HTTPS_PROXY, \
+                             firewall)";
+
 /// EC2's and the SDKs' words for "slow down" ("Request throttling for the Amazon EC2 API"; the SDKs' standard retry mode).
 const THROTTLED: [&str; 11] = [
     "RequestLimitExceeded",
@@ -56,6 +59,11 @@ impl<'a> Asked<'a> {
         Self { service: "sts", action, group: None }
     }
 
+    /// Whether the action only reads, so that a lost answer changed nothing.
+    fn reads(self) -> bool {
+        self.action.starts_with("Describe") || self.action.starts_with("Get")
+    }
+
     /// The id of the group.
     pub const fn about(self, group: &'a str) -> Self {
         Self { group: Some(group), ..self }
@@ -92,13 +100,7 @@ impl Aws {
                     help: Some(self.not_ec2()),
                 }
             }
-            SdkError::TimeoutError(_) => CloudError {
-                kind: ErrorKind::Lost,
-                doing,
-                message: format!("no answer in time{}: {}", self.at_endpoint(), causes(error)),
-                request_id: None,
-                help: None,
-            },
+            SdkError::TimeoutError(_) => self.no_answer(doing, asked, &causes(error)),
             _ if is_credentials(error) => self.no_credentials(doing, error),
             SdkError::DispatchFailure(failure) => self.not_sent(doing, failure.is_user(), error),
             _ => final_error(doing, causes(error), "this is a fault of rsgsync: please report it"),
@@ -122,7 +124,7 @@ impl Aws {
             ErrorKind::Throttled(retry_after(raw))
         } else if status >= 500 {
             ErrorKind::Transient
-        } else if status < 400 {
+        } else if status < 400 && !asked.reads() {
             // Carried out, perhaps, and the answer is garbled.
             ErrorKind::Lost
         } else if code == "InvalidGroup.NotFound" && self.session.made_any_in(said) {
@@ -186,6 +188,18 @@ impl Aws {
         })
     }
 
+    fn no_answer(&self, doing: String, asked: Asked<'_>, said: &str) -> CloudError {
+        // A first read that hangs is a wrong address far more often than a slow AWS, and ten of them take minutes.
+        let hopeless = asked.reads() && !self.calls.answered();
+        CloudError {
+            kind: if hopeless { ErrorKind::Final } else { ErrorKind::Lost },
+            doing,
+            message: format!("no answer in time{}: {said}", self.at_endpoint()),
+            request_id: None,
+            help: hopeless.then(|| CHECK_ADDRESS.to_owned()),
+        }
+    }
+
     fn not_sent(&self, doing: String, user: bool, error: &(dyn Error + 'static)) -> CloudError {
         let said = causes(error);
         if user || self.calls.endpoint().is_none() {
@@ -208,11 +222,7 @@ impl Aws {
             doing,
             message: format!("no connection{}: {said}", self.at_endpoint()),
             request_id: None,
-            help: Some(
-                "check `region:`, AWS_ENDPOINT_URL if it is set, and that this machine reaches that address (HTTPS_PROXY, \
-                 firewall)"
-                    .to_owned(),
-            ),
+            help: Some(CHECK_ADDRESS.to_owned()),
         }
     }
 

@@ -218,6 +218,8 @@ impl Aws {
         }
         for (marks, rules) in by_marks(&step.removes) {
             let ids = self.ids_of(&rules, target).await?;
+            let ours = |mark: &&Mark| self.session.owner().is_none_or(|owner| mark.owner == owner);
+            let marks: Vec<Mark> = marks.iter().filter(ours).cloned().collect();
             done = self.untag(&ids, &marks, target).await?;
         }
         Ok(done)

@@ -2,6 +2,7 @@
 //!
 //! Not a proof of atomicity, paging, quotas or throttling, which LocalStack lacks: the replayed answers in `src/tests` are.
 //! `AWS_ENDPOINT_URL` says where it listens; without it `localstack/up aws` starts it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -96,7 +97,7 @@ impl Lab {
                 adds: call.adds,
                 removes: call.removes,
                 group_marks: call.group_marks,
-                group_unmarks: Vec::new(),
+                group_unmarks: call.group_unmarks,
                 description: call.description,
             };
             self.aws.execute(&step, &self.atoms).await.unwrap();
@@ -109,7 +110,6 @@ impl Lab {
         let changes = GroupChanges {
             create: Some("made by a test".to_owned()),
             group_marks: vec![(mark(), Origin::Made)],
-            group_unmarks: Vec::new(),
             ..GroupChanges::default()
         };
         self.change(atom, changes).await;
@@ -170,7 +170,6 @@ async fn from_empty_a_group_is_two_calls_and_reads_back() {
         GroupChanges {
             create: Some("nodes".to_owned()),
             group_marks: vec![(mark(), Origin::Made)],
-            group_unmarks: Vec::new(),
             adds: vec![
                 rule("22/tcp", range("0.0.0.0/0"), "ssh"),
                 rule("22/tcp", range("2001:db8::/32"), "ssh over IPv6"),

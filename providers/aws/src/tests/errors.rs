@@ -67,6 +67,33 @@ async fn a_garbled_answer_loses_the_answer() {
 }
 
 #[tokio::test]
+async fn a_garbled_answer_to_a_read_is_final() {
+    let answer =
+        Answer::Http { status: 200, headers: Vec::new(), body: "<html>Welcome to the hotel</html>".to_owned() };
+    assert_eq!(reading_gets(answer).await.kind, ErrorKind::Final);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_read_that_hangs_is_final_and_a_later_call_loses_its_answer() {
+    let mut atoms = Atoms::new();
+    let id = atoms.intern("sg-1");
+    let error = reading_gets(Answer::Never).await;
+    assert_eq!(error.kind, ErrorKind::Final);
+    assert!(
+        error.message.starts_with("no answer in time at https://ec2.eu-west-1.amazonaws.com: "),
+        "{}",
+        error.message
+    );
+
+    let replay = Replay::new([groups(&[]), super::replay::vpcs(&[("vpc-1", &[])]), Answer::Never, Answer::Never]);
+    let aws = aws(&replay);
+    aws.observe(&scope(["g1"]), &mut atoms).await.unwrap();
+    assert_eq!(aws.observe(&scope(["g1"]), &mut atoms).await.unwrap_err().kind, ErrorKind::Lost);
+    let adding = adding(id, vec![rule("22/tcp", "10.0.0.0/8")]);
+    assert_eq!(aws.execute(&adding, &atoms).await.unwrap_err().kind, ErrorKind::Lost);
+}
+
+#[tokio::test]
 async fn access_denied_names_the_permission_and_the_request() {
     let said = "You are not authorized to perform this operation. Encoded authorization failure message: abc";
     let error = adding_gets(error(403, "UnauthorizedOperation", said)).await;

@@ -266,10 +266,12 @@ async fn a_rule_that_others_joined_meanwhile_only_loses_our_mark() {
 
 #[tokio::test]
 async fn a_rule_that_lost_our_mark_meanwhile_stays() {
-    let (replay, done) = remove_shared(22, &[("rsgsync:other/lab", "joined")]).await;
-    assert_eq!(replay.actions()[3..], ["RevokeSecurityGroupIngress"]);
-    assert_eq!(replay.asked(3).values("SecurityGroupRuleId.", ""), ["sgr-2"]);
-    assert!(done.already);
+    for tags in [vec![], vec![("rsgsync:other/lab", "joined")]] {
+        let (replay, done) = remove_shared(22, &tags).await;
+        assert_eq!(replay.actions()[3..], ["RevokeSecurityGroupIngress"], "{tags:?}");
+        assert_eq!(replay.asked(3).values("SecurityGroupRuleId.", ""), ["sgr-2"], "{tags:?}");
+        assert!(done.already);
+    }
 }
 
 #[tokio::test]
@@ -296,6 +298,18 @@ async fn marks_are_tags_put_on_and_taken_off() {
     assert_eq!(replay.asked(1).values("ResourceId.", ""), ["sgr-1"]);
     assert_eq!(replay.asked(2).values("ResourceId.", ""), ["sgr-2"]);
     assert_eq!(replay.asked(2).values("Tag.1.", ""), ["rsgsync:platform/prod"]);
+}
+
+#[tokio::test]
+async fn a_group_that_is_left_loses_our_mark_alone() {
+    let mut atoms = Atoms::new();
+    let id = atoms.intern("sg-1");
+    let replay = Replay::new([yes()]);
+    let leaving = Step { group_unmarks: vec![mark("platform/prod")], ..step(Action::SetMarks, id) };
+    execute(&replay, &leaving, &atoms).await.unwrap();
+    assert_eq!(replay.actions(), ["DeleteTags"]);
+    assert_eq!(replay.asked(0).values("ResourceId.", ""), ["sg-1"]);
+    assert_eq!(replay.asked(0).values("Tag.", ""), ["rsgsync:platform/prod"]);
 }
 
 #[tokio::test]

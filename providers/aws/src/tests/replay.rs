@@ -31,6 +31,8 @@ pub(super) enum Answer {
         headers: Vec<(&'static str, String)>,
         body: String,
     },
+    /// No answer comes.
+    Never,
     /// The connection fails.
     Broken(&'static str),
 }
@@ -52,7 +54,7 @@ impl Replay {
                 "AKID", "secret", None, None, "test",
             )))
             .http_client(SharedHttpClient::new(self.clone()))
-            .sleep_impl(SharedAsyncSleep::new(NoSleep))
+            .sleep_impl(SharedAsyncSleep::new(Clock))
             .build()
     }
 
@@ -83,13 +85,13 @@ impl Asked {
     }
 }
 
-/// Time stands still: an answer is there at once, so no timeout is ever due.
+/// Tokio's own clock, which a test may stop.
 #[derive(Debug)]
-struct NoSleep;
+struct Clock;
 
-impl aws_sdk_ec2::config::AsyncSleep for NoSleep {
-    fn sleep(&self, _: std::time::Duration) -> aws_sdk_ec2::config::Sleep {
-        aws_sdk_ec2::config::Sleep::new(std::future::pending())
+impl aws_sdk_ec2::config::AsyncSleep for Clock {
+    fn sleep(&self, duration: std::time::Duration) -> aws_sdk_ec2::config::Sleep {
+        aws_sdk_ec2::config::Sleep::new(tokio::time::sleep(duration))
     }
 }
 
@@ -116,6 +118,7 @@ impl HttpConnector for Replay {
                 }
                 Ok(response)
             }
+            Some(Answer::Never) => return HttpConnectorFuture::new(std::future::pending()),
             Some(Answer::Broken(why)) => Err(ConnectorError::io(why.into())),
             None => Err(ConnectorError::user("the test has no answer for this request".into())),
         })
