@@ -183,15 +183,16 @@ fn side(
         missing = missing.difference(&PacketSet::of([rule(i)]));
     }
 
-    let kept: Vec<Rule> = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i)).collect();
-    let needed: BTreeSet<Rule> = without_covered(kept).into_iter().collect();
+    let adds = fewest(&goal, missing, direction);
+    let kept = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i));
+    let needed: BTreeSet<Rule> = without_covered(kept.chain(adds.iter().copied()).collect()).into_iter().collect();
     for &i in indices {
         if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && !needed.contains(&rule(i)) {
             out.fates[i] = Fate::Redundant;
         }
     }
 
-    for rule in fewest(&goal, missing, direction) {
+    for rule in adds {
         let reasons: BTreeSet<_> = required
             .iter()
             .filter(|r| crate::packets::overlap(&r.rule, &rule))

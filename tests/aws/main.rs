@@ -290,8 +290,13 @@ fn a_group_that_existed_is_adopted_when_the_inventory_says_so() {
         EXAMPLE.replace("security_group: rancher-nodes", "security_group: rancher-nodes, ownership: exclusive");
     let account = Account::new(100_000_000_009, &exclusive);
     let id = foreign_group(&account);
-    account.run(&["plan"]).exits(0).says("ADOPTS").says("2 rules will go");
+    account.run(&["plan"]).exits(0).says("ADOPTS").says("1 rule will go").says("1 redundant");
     account.run(&["apply"]).exits(0);
+    // Their 22/tcp from 192.0.2.0/24 lets nothing unwanted through: the table has 22/tcp from everywhere.
+    let mut expected = ec2_table();
+    expected.extend(set(&["in tcp 22-22 192.0.2.0/24"]));
+    assert_eq!(without_minus_one(account.rules("rancher-nodes")), expected);
+    account.run(&["apply", "--tidy"]).exits(0);
     assert_eq!(without_minus_one(account.rules("rancher-nodes")), ec2_table());
     let group = &account.groups()["rancher-nodes"];
     assert_eq!(group["GroupId"], json!(id), "the group itself stays");
