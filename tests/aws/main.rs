@@ -3,6 +3,8 @@
 //! `localstack/up aws` must be running and its exports set: `bash tests/run.sh` does both. Each test has an AWS account of
 //! its own: LocalStack takes a 12-digit access key id for one.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its scene does")]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -69,7 +69,7 @@ fn next(room: &Room<'_>, adds: &mut Vec<StepRule>, removes: &mut Vec<StepRule>, 
     let mut standing: Vec<Rule> = room.present.iter().map(|(rule, _)| *rule).collect();
     let mut ordered: Vec<(usize, StepRule)> =
         removes.drain(..).map(|r| (needed(&r.rule, &standing, adds, required).len(), r)).collect();
-    ordered.sort_by(|a, b| (a.0, a.1.rule).cmp(&(b.0, b.1.rule)));
+    ordered.sort_by_key(|(needs, remove)| (*needs, remove.rule));
     for (_, remove) in ordered {
         let needs = needed(&remove.rule, &standing, adds, required);
         let fits = room.overflow(wave.adds.iter().chain(&needs)).is_none();
