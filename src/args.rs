@@ -86,6 +86,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
     Drift(Selection),
+    /// Check a saved plan again, from nothing but what the file holds: exit code 1 when it is unsafe
+    Prove(ProveArgs),
     /// Check an inventory offline
     Validate(ValidateArgs),
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
@@ -182,6 +184,13 @@ pub struct Running {
     /// Calls at once, for each network
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
+}
+
+/// `prove`.
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    /// A plan saved by `rsgsync plan --out FILE`
+    pub plan: PathBuf,
 }
 
 /// `validate`.

@@ -145,4 +145,4 @@ pub struct GroupPlan {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -25,7 +25,7 @@ impl Pack for Aws {
 }
 
 /// A desired group of `prod`, whose security group and node group have the same name.
-fn wish(name: &str, texts: &[&str]) -> DesiredGroup {
+pub(crate) fn wish(name: &str, texts: &[&str]) -> DesiredGroup {
     DesiredGroup {
         security_group: SecurityGroup::parse(name).unwrap(),
         atom: atom(name),
@@ -71,7 +71,7 @@ fn try_plan(
     super::plan(&inventory(), &Flows::default(), wishes(groups), vec![input(observed, &aws, 60)], &guards, options)
 }
 
-fn plan_of(groups: Vec<DesiredGroup>, observed: Vec<ObservedGroup>) -> Plan {
+pub(crate) fn plan_of(groups: Vec<DesiredGroup>, observed: Vec<ObservedGroup>) -> Plan {
     let plan = try_plan(groups, observed, &PlanOptions::default()).unwrap();
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
     plan
