@@ -147,8 +147,9 @@ pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &
     let mut parts: Vec<_> =
         opened.iter().map(|o| desired.networks.remove(&o.network.name).unwrap_or_default()).collect();
     let owner = &wish.inventory.owner;
+    let clusters = &wish.inventory.clusters.keys().cloned().collect();
     let reads = opened.iter().zip(&mut parts).map(|(opened, part)| async move {
-        let mut scope = scope(part, owner);
+        let mut scope = scope(part, owner, clusters);
         if with_marks {
             scope.groups.iter_mut().for_each(|g| g.ownership = Some(Ownership::Shared));
         }
@@ -204,10 +205,10 @@ pub fn make_destruction(
     clusters: Option<BTreeSet<ClusterName>>,
 ) -> Result<Plan, Failure> {
     let clusters = clusters.unwrap_or_else(|| wish.inventory.clusters.keys().cloned().collect());
-    let (stays, _) = split_flows(&wish.flows.flows, &clusters);
+    let (stays, _) = split_flows(&wish.inventory, &wish.flows.flows, &clusters);
     let rest = desired(&wish.inventory, &Flows { flows: stays, ..wish.flows.clone() });
     let Readings { observed, calls, desired } = readings;
-    Ok(destroy(&wish.inventory, &wish.flows, desired, &rest, inputs(opened, observed, calls), &clusters)?)
+    Ok(destroy(&wish.inventory, &wish.flows, desired, &rest, inputs(opened, observed, calls), &wish.guards, &clusters)?)
 }
 
 /// The planner's options, from the command line.

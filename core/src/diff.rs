@@ -1,13 +1,12 @@
 //! What a group has, against what it should have: the fate of every observed rule, and the fewest to add.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::DesiredRule;
 use crate::inventory::{EgressMode, Ownership};
-use crate::name::{ClusterName, Owner};
-use crate::observed::{ObservedGroup, ObservedRule};
+use crate::observed::{ObservedGroup, ObservedRule, Ours};
 use crate::packets::{PacketSet, TrafficSet, without_covered};
-use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
+use crate::rule::{Cidr, Direction, Family, Rule, RulePeer};
 use crate::traffic::Traffic;
 
 /// What one group should have, in the cloud's dialect and with the network's own atoms.
@@ -17,21 +16,15 @@ pub struct Wanted {
     pub rules: Vec<DesiredRule>,
     /// Whether outbound traffic is narrowed.
     pub egress: EgressMode,
+    /// Nothing may be removed: what should go is spared.
+    pub add_only: bool,
     /// Traffic of rows that were not opened: what is observed of it stays.
     pub held: Vec<(Direction, Traffic)>,
     /// Inbound traffic whose differences are left alone.
     pub ignored: Vec<Traffic>,
-    /// Known addresses of groups: in a shared group a range that has them all stands for the reference.
-    pub addresses: Vec<(Atom, Vec<Cidr>)>,
-}
-
-/// Whose rules are ours.
-#[derive(Debug, Clone, Copy)]
-pub struct Ours<'a> {
-    /// The inventory's owner.
-    pub owner: &'a Owner,
-    /// The clusters that stand in the inventory.
-    pub clusters: &'a BTreeSet<ClusterName>,
+    /// For references to groups whose addresses are known, in every family that the flow has: in a shared group a range
+    /// that has them all stands for the reference.
+    pub addresses: BTreeMap<Rule, Vec<Cidr>>,
 }
 
 /// What becomes of an observed rule.
@@ -84,8 +77,7 @@ fn holder(rule: &ObservedRule, ownership: Ownership, ours: Ours<'_>) -> Holder {
     if ownership == Ownership::Exclusive {
         return Holder::Ours;
     }
-    let is_ours = |m: &&crate::name::Mark| m.owner == *ours.owner && ours.clusters.contains(&m.cluster);
-    match (rule.marks.iter().filter(is_ours).count(), rule.marks.len()) {
+    match (rule.marks.iter().filter(|m| ours.is(m)).count(), rule.marks.len()) {
         (_, 0) => Holder::Foreign,
         (0, _) => Holder::Others,
         (mine, all) if mine == all => Holder::Ours,
@@ -115,12 +107,8 @@ pub fn diff(wanted: &Wanted, observed: &ObservedGroup, ownership: Ownership, our
 }
 
 /// The rule, or, where ranges of others' let all addresses of the group through that it refers to, those addresses.
-fn stand_in(rule: &DesiredRule, foreign: &PacketSet, addresses: &[(Atom, Vec<Cidr>)]) -> Vec<DesiredRule> {
-    let known = match rule.rule.peer {
-        RulePeer::Opaque(PeerKind::Group, atom, _) => addresses.iter().find(|(a, _)| *a == atom).map(|(_, c)| c),
-        _ => None,
-    };
-    let Some(known) = known.filter(|known| !known.is_empty()) else { return vec![rule.clone()] };
+fn stand_in(rule: &DesiredRule, foreign: &PacketSet, addresses: &BTreeMap<Rule, Vec<Cidr>>) -> Vec<DesiredRule> {
+    let Some(known) = addresses.get(&rule.rule).filter(|known| !known.is_empty()) else { return vec![rule.clone()] };
     let ranges: Vec<Rule> = known.iter().map(|c| Rule { peer: RulePeer::Addresses(*c), ..rule.rule }).collect();
     if foreign.contains(&PacketSet::of(ranges.iter().copied())) {
         ranges.into_iter().map(|range| DesiredRule { rule: range, reasons: rule.reasons.clone() }).collect()
@@ -155,6 +143,7 @@ fn side(
             _ if open_egress => Fate::Outbound,
             _ if unwanted().except_on(&held).is_empty() => Fate::Held,
             _ if unwanted().except_on(&held).except_on(&ignored).is_empty() => Fate::Ignored,
+            _ if wanted.add_only => Fate::Spared,
             Holder::Ours => Fate::Remove,
             Holder::OursAndOthers => Fate::Leave,
         };

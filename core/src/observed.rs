@@ -1,16 +1,43 @@
 //! What a cloud really has, in core's words; and what a provider is asked to read.
 
+use std::collections::BTreeSet;
+
 use crate::inventory::{Ownership, SecurityGroup};
-use crate::name::{GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
+use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
 use crate::rule::{Atom, Rule};
+
+/// Whose marks are ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Ours<'a> {
+    /// The inventory's owner.
+    pub owner: &'a Owner,
+    /// The clusters that stand in the inventory.
+    pub clusters: &'a BTreeSet<ClusterName>,
+}
+
+impl Ours<'_> {
+    /// Whether a mark is of our owner and of a cluster that stands in the inventory.
+    pub fn is(&self, mark: &Mark) -> bool {
+        mark.owner == *self.owner && self.clusters.contains(&mark.cluster)
+    }
+}
 
 /// What to read of one network.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// Whose marks matter.
     pub owner: Owner,
+    /// The clusters that stand in the inventory.
+    pub clusters: BTreeSet<ClusterName>,
     /// The groups that the inventory names; no two alike.
     pub groups: Vec<ScopeGroup>,
+}
+
+impl Scope {
+    /// Whose marks are ours.
+    pub fn ours(&self) -> Ours<'_> {
+        Ours { owner: &self.owner, clusters: &self.clusters }
+    }
 }
 
 /// One group to read.
@@ -33,6 +60,8 @@ pub struct Observed {
     pub groups: Vec<ObservedGroup>,
     /// Where the network is, for people: `eu-west-1 · vpc-0a1b2c3d (prod)`.
     pub place: String,
+    /// What tells this place from every other: two networks of an inventory must not be the same one.
+    pub identity: Option<String>,
     /// Quotas, and where each is from.
     pub limits: Limits,
 }
@@ -72,18 +101,23 @@ pub struct ObservedRule {
 }
 
 impl ObservedGroup {
-    /// How the group stands to `owner`: what the inventory says, else exclusive where a mark of ours says that we made or
+    /// How the group stands to us: what the inventory says, else exclusive where a mark of ours says that we made or
     /// adopted it, else shared.
-    pub fn ownership(&self, declared: Option<Ownership>, owner: &Owner) -> Ownership {
+    pub fn ownership(&self, declared: Option<Ownership>, ours: Ours<'_>) -> Ownership {
         declared.unwrap_or_else(|| {
-            let ours = self.marks.iter().any(|m| m.mark.owner == *owner && m.origin != Origin::Joined);
-            if ours { Ownership::Exclusive } else { Ownership::Shared }
+            let taken = self.marks.iter().any(|m| ours.is(&m.mark) && m.origin != Origin::Joined);
+            if taken { Ownership::Exclusive } else { Ownership::Shared }
         })
     }
 
-    /// Whether rsgsync made it for `owner`.
-    pub fn made_by(&self, owner: &Owner) -> bool {
-        self.marks.iter().any(|m| m.mark.owner == *owner && m.origin == Origin::Made)
+    /// Whether rsgsync made it for us.
+    pub fn made_by(&self, ours: Ours<'_>) -> bool {
+        self.marks.iter().any(|m| ours.is(&m.mark) && m.origin == Origin::Made)
+    }
+
+    /// A mark that isn't ours: another owner's, or of a cluster that doesn't stand in the inventory.
+    pub fn other_mark(&self, ours: Ours<'_>) -> Option<&Mark> {
+        self.marks.iter().map(|m| &m.mark).find(|mark| !ours.is(mark))
     }
 }
 

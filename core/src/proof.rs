@@ -104,6 +104,8 @@ pub enum Fault {
     Referenced,
     /// Two steps remove the same rule.
     RemovedTwice,
+    /// The step touches a group, or removes a rule, that the case says nothing about.
+    Unknown,
 }
 
 /// One packet, seen from the group's nodes.
@@ -206,9 +208,38 @@ pub fn prove(case: &Case<'_>) -> Proof {
         witnesses.extend(of_group.guarded());
         witnesses.extend(deletes.iter().filter(|d| d.network == group.network).filter_map(|d| of_group.referenced(d)));
     }
+    witnesses.extend(unknown(case, &by_group));
     proof.guards = guards.len();
     proof.witness = witnesses.into_iter().next();
     proof
+}
+
+/// Steps that no group of the case answers for, and removals of what is neither there nor added.
+fn unknown(case: &Case<'_>, by_group: &BTreeMap<(&NetworkName, Atom), Vec<&Step>>) -> Vec<Witness> {
+    let known: BTreeMap<(&NetworkName, Atom), &GroupCase> =
+        case.groups.iter().map(|g| ((&g.network, g.group), g)).collect();
+    let mut witnesses = Vec::new();
+    for ((network, group), steps) in by_group {
+        let there = known.get(&(*network, *group)).map(|case| {
+            let observed = case.observed.iter().map(|(rule, _)| rule);
+            observed.chain(steps.iter().flat_map(|s| s.adds.iter().map(|a| &a.rule))).collect::<BTreeSet<&Rule>>()
+        });
+        for step in steps.iter().filter(|s| changes_rules(s)) {
+            let rules: Vec<Rule> = match &there {
+                None => step.adds.iter().chain(&step.removes).map(|r| r.rule).collect(),
+                Some(there) => step.removes.iter().map(|r| r.rule).filter(|r| !there.contains(r)).collect(),
+            };
+            let packets = rules.iter().filter_map(|rule| classes(rule, std::iter::empty()).into_iter().next());
+            witnesses.extend(packets.map(|packet| Witness {
+                fault: Fault::Unknown,
+                network: (*network).clone(),
+                group: *group,
+                step: step.id,
+                packet,
+            }));
+        }
+    }
+    witnesses
 }
 
 /// For each step, itself and all that must be done before it.
@@ -224,9 +255,7 @@ impl Closures {
             }
             seen
         };
-        // Only steps that take something away are asked about.
-        let takes = steps.iter().filter(|s| !s.removes.is_empty() || s.action == Action::DeleteGroup);
-        Self(takes.map(|s| (s.id, closure(s.id))).collect())
+        Self(steps.iter().map(|s| (s.id, closure(s.id))).collect())
     }
 
     fn get(&self, id: StepId) -> impl Iterator<Item = StepId> + '_ {
@@ -260,7 +289,7 @@ impl GroupProof<'_> {
             // A rule that stands there word for word lets all of itself through.
             if !checked && there.contains(required) {
                 held += 1;
-                kept += 1;
+                kept += usize::from(!is_gap(required));
                 continue;
             }
             let packets = classes(required, observed().chain(added()));
@@ -268,7 +297,7 @@ impl GroupProof<'_> {
             let faults: Vec<Witness> =
                 if checked { packets.iter().filter_map(|p| self.cut(p, &removers)).collect() } else { Vec::new() };
             held += usize::from(was_held);
-            kept += usize::from(was_held && faults.is_empty());
+            kept += usize::from(was_held && faults.is_empty() && !is_gap(required));
             cut.extend(faults);
         }
         (held, kept, cut)
@@ -311,8 +340,11 @@ impl GroupProof<'_> {
         let last = gone.iter().map(|s| s.id).max()?;
         let done: BTreeSet<StepId> = gone.iter().flat_map(|s| self.closures.get(s.id)).collect();
         let in_state = || self.steps.iter().filter(|s| done.contains(&s.id) && changes_rules(s));
+        // What any other step takes away does not count, unless it surely did so before.
         let stands = |step: &Step, rule: &Rule| {
-            carries(rule, packet) && !in_state().any(|s| s.id != step.id && s.removes.iter().any(|r| r.rule == *rule))
+            let before: BTreeSet<StepId> = self.closures.get(step.id).collect();
+            let takes = |s: &&&Step| s.id != step.id && changes_rules(s) && s.removes.iter().any(|r| r.rule == *rule);
+            carries(rule, packet) && self.steps.iter().filter(takes).all(|s| before.contains(&s.id))
         };
         let held = in_state().any(|s| s.adds.iter().any(|a| stands(s, &a.rule)));
         (carried && !held).then(|| self.witness(Fault::Cut, last, *packet))
@@ -338,8 +370,10 @@ impl GroupProof<'_> {
         let range = |(traffic, cidr): &(Traffic, Cidr)| rule(RulePeer::Addresses(*cidr), *traffic);
         let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
         let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text)).chain(self.case.trusted.iter().copied());
-        let harmless: Vec<Rule> =
-            private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL)).chain(exempt).collect();
+        // What is open already does not open.
+        let there = self.group.observed.iter().map(|(rule, _)| *rule);
+        let private = private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL));
+        let harmless: Vec<Rule> = private.chain(exempt).chain(there).collect();
         for step in self.steps.iter().filter(|s| changes_rules(s)) {
             for add in step.adds.iter().map(|a| a.rule).filter(|r| r.direction == Direction::Ingress) {
                 if !matches!(add.peer, RulePeer::Addresses(_)) {

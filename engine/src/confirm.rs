@@ -76,7 +76,11 @@ fn scope_of(run: &Run<'_>, additions: &[&Step], made: &Made) -> Scope {
     let texts: BTreeSet<&str> = additions.iter().map(|step| text_of(step.group, made, run.atoms)).collect();
     let group =
         |text| SecurityGroup::parse(text).ok().map(|group| ScopeGroup { group, ownership: Some(Ownership::Exclusive) });
-    Scope { owner: run.owner.clone(), groups: texts.into_iter().filter_map(group).collect() }
+    Scope {
+        owner: run.owner.clone(),
+        clusters: Default::default(),
+        groups: texts.into_iter().filter_map(group).collect(),
+    }
 }
 
 fn text_of<'a>(group: Atom, made: &'a Made, atoms: &'a Atoms) -> &'a str {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::name::{ClusterName, Owner};
 use crate::testing::{cases, desired, group, rule, rules, small_rules};
 
 fn wanted(texts: &[&str]) -> Wanted {
@@ -99,7 +100,7 @@ fn a_range_does_not_stand_for_a_reference_in_an_exclusive_group() {
 
 #[test]
 fn a_foreign_range_stands_for_a_reference_in_a_shared_group_when_it_has_all_addresses() {
-    let addresses = vec![(crate::testing::atom("db"), vec![Cidr::parse("10.1.2.0/24").unwrap()])];
+    let addresses = [(rule("22/tcp from g:db"), vec![Cidr::parse("10.1.2.0/24").unwrap()])].into();
     let known = Wanted { addresses, ..wanted(&["22/tcp from g:db"]) };
     check(&known, SHARED, &["22/tcp from 10.0.0.0/8"], &[], &[Fate::Satisfies]);
     check(&known, SHARED, &["22/tcp from 10.1.2.0/25"], &["22/tcp from g:db"], &[Fate::Foreign]);

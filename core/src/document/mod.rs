@@ -320,7 +320,7 @@ pub struct ProofEntry {
 /// A packet that shows what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WitnessEntry {
-    /// `cut`, `opened`, `guard NAME`, `referenced` or `removed twice`.
+    /// `cut`, `opened`, `guard NAME`, `referenced`, `removed twice` or `unknown`.
     pub fault: String,
     /// Where.
     pub network: NetworkName,

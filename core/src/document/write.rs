@@ -385,6 +385,7 @@ impl WitnessEntry {
                 Fault::Guard(name) => format!("guard {name}"),
                 Fault::Referenced => "referenced".to_owned(),
                 Fault::RemovedTwice => "removed twice".to_owned(),
+                Fault::Unknown => "unknown".to_owned(),
             },
             network: witness.network.clone(),
             security_group: name(witness.group),

@@ -1,7 +1,8 @@
 //! How much a plan takes away, and whether apply wants the user's word for it.
 
-use super::{Action, NetworkPlan, Step};
+use super::{Action, NetworkPlan, Step, StepRule};
 use crate::diff::Fate;
+use crate::rule::Direction;
 
 /// Why apply refuses to take so much away, unless told otherwise.
 pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Option<usize>) -> Option<String> {
@@ -20,8 +21,17 @@ pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Opti
             let ours =
                 group.diff.fates.iter().filter(|f| !matches!(f, Fate::Foreign | Fate::Satisfies | Fate::Join)).count();
             let name = &group.security_group;
-            if goes > 0 && group.rules_after == 0 {
-                return Some(format!("`{name}` would have no rule left"));
+            let emptied = |direction: Direction| {
+                let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
+                let had = observed.iter().filter(|r| r.rule.direction == direction).count();
+                let of = |rules: &[StepRule]| rules.iter().filter(|r| r.rule.direction == direction).count();
+                let here = || removing().filter(|s| s.network == network.network.name && s.group == group.atom);
+                let gone: usize = here().map(|s| of(&s.removes)).sum();
+                let added: usize = here().map(|s| of(&s.adds)).sum();
+                had > 0 && gone >= had && added == 0
+            };
+            if emptied(Direction::Ingress) || emptied(Direction::Egress) {
+                return Some(format!("`{name}` would have no rule left in one direction"));
             }
             if ours > 6 && goes * 3 > ours {
                 return Some(format!("{goes} of the {ours} rules of ours in `{name}` would go, more than a third"));

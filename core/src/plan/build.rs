@@ -7,13 +7,13 @@ use super::group::group;
 use super::order::{GroupCalls, order};
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError};
 use crate::desired::{Desired, DesiredNetwork};
-use crate::diff::{Fate, Ours};
+use crate::diff::Fate;
 use crate::flow::Flows;
 use crate::guard::GuardsInForce;
 use crate::inventory::{Inventory, Network};
-use crate::link::link;
+use crate::link::{Unlinked, link, settle_references};
 use crate::name::{ClusterName, NetworkName};
-use crate::observed::{Observed, ObservedGroup};
+use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Pack;
 use crate::proof::{Case, GroupCase, prove};
 use crate::rule::{Atom, Cidr, RulePeer};
@@ -60,8 +60,12 @@ pub fn plan(
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let (mut networks, mut calls, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     let (mut gaps, mut errors) = (Vec::new(), Vec::new());
+    errors.extend(same_places(&inputs));
+    let elsewhere = named_elsewhere(&inputs);
     for input in inputs {
-        let wish = desired.networks.remove(&input.network.name).unwrap_or_default();
+        let mut wish = desired.networks.remove(&input.network.name).unwrap_or_default();
+        let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
+        settle_references(&mut wish, account, &elsewhere);
         let observed = match &input.observed {
             Ok(observed) => observed,
             Err(_) => {
@@ -70,12 +74,8 @@ pub fn plan(
             }
         };
         let dialect = input.pack.dialect();
-        let linked = link(&wish, observed, &inventory.owner, dialect);
-        let linked = linked.unwrap_or_else(|missing| {
-            let network = &input.network.name;
-            errors.extend(missing.into_iter().map(|m| PlanError::MissingPeer { network: network.clone(), missing: m }));
-            Vec::new()
-        });
+        let (linked, unlinked) = link(&wish, observed, ours, dialect);
+        errors.extend(unlinked_errors(&input.network.name, unlinked));
         let mut groups = Vec::new();
         for linked in linked {
             let made = group(&linked, &input, observed, ours, options);
@@ -124,6 +124,35 @@ pub fn plan(
         notes,
         blast,
     })
+}
+
+/// Networks that are one place: the proof looks at each network for itself, and would see neither undo the other.
+pub(super) fn same_places(inputs: &[NetworkInput<'_>]) -> Vec<PlanError> {
+    let mut seen: BTreeMap<(&str, &str), &NetworkName> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for input in inputs {
+        let Some(place) = input.observed.as_ref().ok().and_then(|o| o.identity.as_deref()) else { continue };
+        if let Some(one) = seen.insert((input.network.provider, place), &input.network.name) {
+            let (one, two) = (one.clone(), input.network.name.clone());
+            errors.push(PlanError::SamePlace { one, two, place: place.to_owned() });
+        }
+    }
+    errors
+}
+
+/// The ids of groups as other networks name them: `NETWORK/NAME`.
+pub(super) fn named_elsewhere(inputs: &[NetworkInput<'_>]) -> BTreeMap<String, String> {
+    let read = inputs.iter().filter_map(|i| Some((&i.network.name, i.observed.as_ref().ok()?)));
+    read.flat_map(|(network, o)| o.groups.iter().map(move |g| (format!("{network}/{}", g.name), g.id.to_string())))
+        .collect()
+}
+
+pub(super) fn unlinked_errors(network: &NetworkName, unlinked: Unlinked) -> impl Iterator<Item = PlanError> {
+    let Unlinked { peers, twice } = unlinked;
+    let of = network.clone();
+    let missing = peers.into_iter().map(move |missing| PlanError::MissingPeer { network: of.clone(), missing });
+    let of = network.clone();
+    missing.chain(twice.into_iter().map(move |(one, two)| PlanError::NamedTwice { network: of.clone(), one, two }))
 }
 
 fn unread(input: NetworkInput<'_>, wish: DesiredNetwork) -> NetworkPlan {

@@ -23,7 +23,7 @@ pub enum PlanError {
         group: String,
     },
     /// An exclusive group carries the mark of another owner.
-    #[error("security group `{group}` of network `{network}` is to be exclusive, but carries the mark of `{mark}`")]
+    #[error("security group `{group}` of network `{network}` is exclusive, but carries the mark of `{mark}`")]
     OtherOwner {
         /// The network.
         network: NetworkName,
@@ -39,6 +39,26 @@ pub enum PlanError {
         network: NetworkName,
         /// Who names whom.
         missing: MissingPeer,
+    },
+    /// Two networks of the inventory are the same place.
+    #[error("networks `{one}` and `{two}` are the same place, {place}: each would undo what the other does")]
+    SamePlace {
+        /// The one.
+        one: NetworkName,
+        /// The other.
+        two: NetworkName,
+        /// Where they are.
+        place: String,
+    },
+    /// The inventory names one security group in two ways.
+    #[error("network `{network}`: `{one}` and `{two}` are the same security group")]
+    NamedTwice {
+        /// The network.
+        network: NetworkName,
+        /// The one way.
+        one: String,
+        /// The other.
+        two: String,
     },
     /// A rule names a group that `--cluster` leaves unmade.
     #[error("rules of `{group}` refer to security group `{peer}`, which doesn't exist and which --cluster leaves out")]
@@ -92,9 +112,13 @@ impl PlanError {
     pub fn help(&self) -> String {
         let help = match self {
             Self::LeftOut { cluster, .. } => return format!("add `--cluster {cluster}`, or apply that cluster first"),
+            Self::SamePlace { .. } => "give the clusters one network",
+            Self::NamedTwice { .. } => "name it the same way everywhere: its groups then share it",
             Self::SharedGroupMissing { .. } => "check the name, or write `create: true` beside `ownership: shared`",
             Self::NoSuchId { .. } => "check the id, the region and the network, or name the group instead",
-            Self::OtherOwner { .. } => "write `ownership: shared`, or pass `--take-over` when that owner is gone",
+            Self::OtherOwner { .. } => {
+                "write `ownership: shared`, add the mark's cluster to this inventory, or pass `--take-over` when that owner is gone"
+            }
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
             Self::StillReferenced { .. } => "remove that rule by hand, or ask whoever made it",
             Self::Quota { .. } => {

@@ -9,12 +9,12 @@ use super::waves::{Room, Wave, waves};
 use super::{GroupPlan, GroupStatus, PlanError, StepRule};
 use crate::describe::describe;
 use crate::desired::DesiredRule;
-use crate::diff::{Fate, GroupDiff, Ours, diff, open_outbound};
+use crate::diff::{Fate, GroupDiff, Wanted, diff, open_outbound};
 use crate::flow::Reason;
 use crate::inventory::{EgressMode, Ownership, SecurityGroup};
 use crate::link::Linked;
 use crate::name::{ClusterName, GroupId, GroupName, Mark, Origin, Owner};
-use crate::observed::{Observed, ObservedGroup, ObservedRule};
+use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Dialect, GroupChanges};
 use crate::packets::PacketSet;
 use crate::rule::{Direction, Family, Rule};
@@ -44,10 +44,10 @@ pub(super) fn group(
     let new_group;
     let (existing, ownership) = match linked.observed {
         Some(group) => {
-            let ownership = group.ownership(desired.ownership, ours.owner);
-            let others = group.marks.iter().find(|m| m.mark.owner != *ours.owner && m.origin != Origin::Joined);
-            if let Some(other) = others.filter(|_| ownership == Ownership::Exclusive && !options.take_over) {
-                return Err(PlanError::OtherOwner { network, group: name, mark: other.mark.clone() });
+            let ownership = group.ownership(desired.ownership, ours);
+            let other = group.other_mark(ours).filter(|_| ownership == Ownership::Exclusive && !options.take_over);
+            if let Some(mark) = other {
+                return Err(PlanError::OtherOwner { network, group: name, mark: mark.clone() });
             }
             (group, ownership)
         }
@@ -62,11 +62,9 @@ pub(super) fn group(
             (&new_group, Ownership::Exclusive)
         }
     };
-    let mut diff = diff(&linked.wanted, existing, ownership, ours);
+    let wanted = Wanted { add_only: options.add_only, ..linked.wanted.clone() };
+    let mut diff = diff(&wanted, existing, ownership, ours);
     let selected = options.clusters.as_ref().is_none_or(|only| desired.members.iter().any(|(c, _)| only.contains(c)));
-    if options.add_only {
-        spare(&mut diff, |fate| matches!(fate, Fate::Remove | Fate::Leave));
-    }
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
     }
@@ -83,8 +81,7 @@ pub(super) fn group(
         reasons: Vec::new(),
     };
     // A removal says which marks of ours were seen: the provider looks for others' right before.
-    let is_ours = |m: &&Mark| m.owner == *ours.owner && ours.clusters.contains(&m.cluster);
-    let with_seen = |rule: &ObservedRule| with_marks(rule, rule.marks.iter().filter(is_ours).cloned().collect());
+    let with_seen = |rule: &ObservedRule| with_marks(rule, rule.marks.iter().filter(|m| ours.is(m)).cloned().collect());
     let mut stale = 0;
     if selected {
         changes.adds = diff.adds.iter().map(|add| to_add(add, &marks, dialect)).collect();
@@ -95,9 +92,16 @@ pub(super) fn group(
             changes.create = Some(group_description(linked, ours.owner, dialect));
             changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();
         } else {
-            changes.group_marks = new_group_marks(existing, &marks, desired.ownership, &changes, ours.owner);
+            changes.group_marks = new_group_marks(existing, &marks, desired.ownership, &changes, ours);
+            if options.take_over && ownership == Ownership::Exclusive {
+                let others = existing.marks.iter().map(|m| &m.mark).filter(|m| !ours.is(m));
+                changes.group_unmarks = others.cloned().collect();
+            }
         }
-        let stale_rules = stale_descriptions(&linked.wanted.rules, existing, &diff, &marks, dialect);
+        let stale_rules = stale_descriptions(&linked.wanted.rules, existing, &diff, &marks, dialect, ours);
+        changes.removes.sort_by(by_rule);
+        changes.joins.sort_by(by_rule);
+        changes.leaves.sort_by(by_rule);
         let touched = !changes.adds.is_empty() || !changes.removes.is_empty() || options.tidy;
         if touched && dialect.updates_descriptions && linked.observed.is_some() {
             changes.descriptions = stale_rules;
@@ -122,7 +126,7 @@ pub(super) fn group(
         atom: linked.atom,
         security_group: name,
         members: desired.members.clone(),
-        ownership,
+        ownership: if linked.observed.is_none() { desired.ownership.unwrap_or(ownership) } else { ownership },
         status,
         wanted: linked.wanted.rules.clone(),
         rules_before: linked.observed.map_or(0, |g| g.rules.len()),
@@ -202,7 +206,7 @@ fn no_room(input: &NetworkInput<'_>, plan: &GroupPlan, existing: &ObservedGroup,
 }
 
 /// The marks of the clusters that use a group: what its rules carry.
-fn marks(linked: &Linked<'_>, owner: &Owner) -> Vec<Mark> {
+pub(super) fn marks(linked: &Linked<'_>, owner: &Owner) -> Vec<Mark> {
     let clusters: BTreeSet<&ClusterName> = linked.desired.members.iter().map(|(cluster, _)| cluster).collect();
     clusters.into_iter().map(|cluster| Mark { owner: owner.clone(), cluster: cluster.clone() }).collect()
 }
@@ -228,15 +232,11 @@ fn brand_new(linked: &Linked<'_>, dialect: &Dialect, name: &str) -> ObservedGrou
     }
 }
 
-fn spare(diff: &mut GroupDiff, which: impl Fn(Fate) -> bool) {
-    diff.fates.iter_mut().filter(|fate| which(**fate)).for_each(|fate| *fate = Fate::Spared);
-}
-
 fn tidy(diff: &mut GroupDiff) {
     diff.fates.iter_mut().filter(|fate| **fate == Fate::Redundant).for_each(|fate| *fate = Fate::Remove);
 }
 
-fn to_add(add: &DesiredRule, marks: &[Mark], dialect: &Dialect) -> StepRule {
+pub(super) fn to_add(add: &DesiredRule, marks: &[Mark], dialect: &Dialect) -> StepRule {
     StepRule {
         rule: add.rule,
         id: None,
@@ -258,29 +258,29 @@ fn group_description(linked: &Linked<'_>, owner: &Owner, dialect: &Dialect) -> S
     describe(reason.as_slice(), &marks(linked, owner), dialect)
 }
 
-/// Marks that an existing group lacks: `adopted` where the inventory takes it over, `joined` where our first rule goes in.
+/// Marks that an existing group lacks: `adopted` where the inventory takes it over, `joined` where our first rule goes in;
+/// in a group that is ours already, those of clusters that use it since.
 fn new_group_marks(
     group: &ObservedGroup,
     marks: &[Mark],
     declared: Option<Ownership>,
     changes: &GroupChanges,
-    owner: &Owner,
+    ours: Ours<'_>,
 ) -> Vec<(Mark, Origin)> {
-    let has = |mark: &Mark, origin: Option<Origin>| {
-        group.marks.iter().any(|m| m.mark == *mark && origin.is_none_or(|o| m.origin == o))
+    let has = |mark: &Mark| group.marks.iter().find(|m| m.mark == *mark).map(|m| m.origin);
+    let taken = group.marks.iter().find(|m| ours.is(&m.mark) && m.origin != Origin::Joined).map(|m| m.origin);
+    let writes = !changes.adds.is_empty() || !changes.joins.is_empty();
+    let (origin, lacks): (Origin, fn(Option<Origin>) -> bool) = match (taken, declared) {
+        (Some(origin), _) => (origin, |has| has != Some(Origin::Made) && has != Some(Origin::Adopted)),
+        (None, Some(Ownership::Exclusive)) => (Origin::Adopted, |has| has != Some(Origin::Adopted)),
+        _ if writes => (Origin::Joined, |has| has.is_none()),
+        _ => return Vec::new(),
     };
-    let taken = group.marks.iter().any(|m| m.mark.owner == *owner && m.origin != Origin::Joined);
-    let missing = |origin: Origin, any: bool| -> Vec<(Mark, Origin)> {
-        let lacks =
-            marks.iter().filter(|m| if any { !has(m, None) } else { has(m, Some(Origin::Joined)) || !has(m, None) });
-        lacks.map(|m| (m.clone(), origin)).collect()
-    };
-    match declared {
-        Some(Ownership::Exclusive) if !taken => missing(Origin::Adopted, false),
-        _ if taken => Vec::new(),
-        _ if !changes.adds.is_empty() || !changes.joins.is_empty() => missing(Origin::Joined, true),
-        _ => Vec::new(),
-    }
+    marks.iter().filter(|m| lacks(has(m))).map(|m| (m.clone(), origin)).collect()
+}
+
+fn by_rule(a: &StepRule, b: &StepRule) -> std::cmp::Ordering {
+    (a.rule, &a.id).cmp(&(b.rule, &b.id))
 }
 
 /// Rules of ours that stay exactly as wanted, but say something else.
@@ -290,10 +290,14 @@ fn stale_descriptions(
     diff: &GroupDiff,
     marks: &[Mark],
     dialect: &Dialect,
+    ours: Ours<'_>,
 ) -> Vec<StepRule> {
     let wanted: BTreeMap<Rule, &DesiredRule> = wanted.iter().map(|r| (r.rule, r)).collect();
     let by_the_cloud = |rule: &Rule| dialect.default_rules.contains(rule);
-    let kept = group.rules.iter().zip(&diff.fates).filter(|(r, fate)| **fate == Fate::Keep && !by_the_cloud(&r.rule));
+    // What another owner needs too, keeps the words of whoever came first.
+    let alone = |r: &ObservedRule| r.marks.iter().all(|m| ours.is(m));
+    let kept = group.rules.iter().zip(&diff.fates);
+    let kept = kept.filter(|(r, fate)| **fate == Fate::Keep && !by_the_cloud(&r.rule) && alone(r));
     let stale = kept.filter_map(|(rule, _)| {
         let want = wanted.get(&rule.rule).filter(|w| !w.reasons.is_empty())?;
         let description = describe(&want.reasons, marks, dialect);
@@ -305,7 +309,9 @@ fn stale_descriptions(
             reasons: want.reasons.clone(),
         })
     });
-    stale.collect()
+    let mut stale: Vec<StepRule> = stale.collect();
+    stale.sort_by(by_rule);
+    stale
 }
 
 fn outbound_open(rules: impl Iterator<Item = Rule>, family: Family) -> bool {

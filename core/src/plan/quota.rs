@@ -21,19 +21,27 @@ pub fn quota_use(
     dialect: &Dialect,
     limits: &Limits,
 ) -> Option<QuotaUse> {
-    let of = limits.rules_per_group?.at_most;
+    // The first of equals: inbound IPv4 before the rest.
+    counts(rules, dialect, limits).into_iter().reduce(|full, next| if next.used > full.used { next } else { full })
+}
+
+/// Every count that a quota limits.
+pub(super) fn counts(
+    rules: impl Iterator<Item = (Rule, u32)> + Clone,
+    dialect: &Dialect,
+    limits: &Limits,
+) -> Vec<QuotaUse> {
+    let Some(of) = limits.rules_per_group.map(|l| l.at_most) else { return Vec::new() };
     if dialect.quota == QuotaCount::All {
-        return Some(QuotaUse { used: rules.map(|(_, weight)| weight).sum(), of, what: "rules".to_owned() });
+        return vec![QuotaUse { used: rules.map(|(_, weight)| weight).sum(), of, what: "rules".to_owned() }];
     }
-    let mut fullest: Option<QuotaUse> = None;
+    let mut counts = Vec::new();
     for direction in [Direction::Ingress, Direction::Egress] {
         for family in [Family::Ipv4, Family::Ipv6] {
-            let counts = |rule: &Rule| rule.direction == direction && rule.peer.family().contains(family);
-            let used = rules.clone().filter(|(rule, _)| counts(rule)).map(|(_, weight)| weight).sum();
-            if fullest.as_ref().is_none_or(|f| used > f.used) {
-                fullest = Some(QuotaUse { used, of, what: format!("{} {}", direction.as_str(), family.as_str()) });
-            }
+            let counted = |rule: &Rule| rule.direction == direction && rule.peer.family().contains(family);
+            let used = rules.clone().filter(|(rule, _)| counted(rule)).map(|(_, weight)| weight).sum();
+            counts.push(QuotaUse { used, of, what: format!("{} {}", direction.as_str(), family.as_str()) });
         }
     }
-    fullest
+    counts
 }

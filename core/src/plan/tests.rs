@@ -366,7 +366,8 @@ fn destruction(
         group.rules.retain(|r| !r.reasons.is_empty());
     }
     let (whole, rest) = (wishes(groups), wishes(rest));
-    super::destroy(&inventory(), &Flows::default(), whole, &rest, vec![input(observed, &aws, 60)], &destroyed)
+    let (guards, inputs) = (GuardsInForce::default(), vec![input(observed, &aws, 60)]);
+    super::destroy(&inventory(), &Flows::default(), whole, &rest, inputs, &guards, &destroyed)
 }
 
 #[test]
@@ -411,8 +412,12 @@ fn a_group_that_stays_loses_what_only_the_destroyed_cluster_wanted() {
         .filter(|r| r.rule == rule("80/tcp from g:etcd"))
         .for_each(|r| r.reasons = vec![kept.clone()]);
     let plan = destruction(vec![stays, wish("db", &[])], observed, &["prod"]).unwrap();
-    assert_eq!(steps(&plan), ["remove_rules etcd", "delete_group db <- 1"]);
-    assert_eq!(plan.steps[0].removes.len(), 1);
+    // The group was made for prod alone: staging's mark takes the place of prod's, which goes last.
+    let expected = ["set_marks etcd", "remove_rules etcd", "set_marks etcd <- 1 2", "delete_group db <- 2"];
+    assert_eq!(steps(&plan), expected);
+    assert_eq!(plan.steps[0].group_marks, [(Mark::parse("platform/staging").unwrap(), Origin::Made)]);
+    assert_eq!(plan.steps[1].removes.len(), 1);
+    assert_eq!(plan.steps[2].group_unmarks, [Mark::parse("platform/prod").unwrap()]);
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
 }
 
@@ -440,6 +445,6 @@ fn flows_are_lost_with_either_end_or_their_cluster() {
         local: false,
     };
     let all = [flow("a", "a", "a"), flow("a", "b", "a"), flow("b", "a", "a"), flow("a", "a", "b")];
-    let (stays, lost) = split_flows(&all, &[cluster("b")].into());
+    let (stays, lost) = split_flows(&inventory(), &all, &[cluster("b")].into());
     assert_eq!((stays.len(), lost.len()), (1, 3));
 }

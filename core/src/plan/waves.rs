@@ -1,7 +1,7 @@
 //! Additions and removals of one group, in waves that its quota has room for.
 
 use super::StepRule;
-use super::quota::{QuotaUse, quota_use};
+use super::quota::{QuotaUse, counts};
 use crate::observed::Limits;
 use crate::pack::Dialect;
 use crate::packets::{PacketSet, overlap};
@@ -23,10 +23,13 @@ pub(super) struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// The fullest count with some additions, where it is over the quota.
+    /// A count that some additions raise above the quota.
     fn overflow<'r>(&self, adds: impl Iterator<Item = &'r StepRule> + Clone) -> Option<QuotaUse> {
-        let all = self.present.iter().copied().chain(adds.map(|a| (a.rule, 1)));
-        quota_use(all, self.dialect, self.limits).filter(|full| full.used > full.of)
+        let present = || self.present.iter().copied();
+        let before = counts(present(), self.dialect, self.limits);
+        let after = counts(present().chain(adds.map(|a| (a.rule, 1))), self.dialect, self.limits);
+        let raised = before.into_iter().zip(after).filter(|(before, after)| after.used > before.used);
+        raised.map(|(_, after)| after).find(|full| full.used > full.of)
     }
 
     fn carry_out(&mut self, wave: &Wave) {
@@ -147,6 +150,12 @@ mod tests {
             check(1, &["1-2/tcp from g:db"], &["1/tcp from g:db"], &["1-2/tcp from g:db"], &["1/tcp from g:db"]),
             Err(2)
         );
+    }
+
+    #[test]
+    fn only_counts_that_additions_raise_matter() {
+        let have = ["1/tcp to 192.0.2.1", "3/tcp to 192.0.2.1"];
+        assert_eq!(check(1, &have, &["1/tcp from g:db"], &[], &[]), Ok(vec!["+1 -0".to_owned()]));
     }
 
     #[test]

@@ -33,7 +33,8 @@ impl Aws {
         }
         self.add_marks(scope, &listed, &mut groups, atoms).await?;
         groups.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(Observed { account, groups, place: self.place_text(&region, vpc), limits: self.place.limits })
+        let identity = Some(format!("{region} {}", vpc.id));
+        Ok(Observed { account, groups, place: self.place_text(&region, vpc), identity, limits: self.place.limits })
     }
 
     /// The groups of `scope` that exist, each once.
@@ -198,7 +199,7 @@ impl Aws {
         };
         let shared: Vec<String> = groups
             .iter()
-            .filter(|group| group.ownership(declared(group), &scope.owner) == Ownership::Shared)
+            .filter(|group| group.ownership(declared(group), scope.ours()) == Ownership::Shared)
             .map(|group| group.id.to_string())
             .collect();
         if shared.is_empty() {

@@ -149,10 +149,9 @@ impl Aws {
         if entry.group_id() != Some(&target.id) || now != key(rule.rule, target, atoms) {
             return Ok(Fate::Leave);
         }
-        let owner = self.session.owner();
-        let (ours, others): (Vec<Mark>, Vec<Mark>) = translate::rule_marks(entry.tags())
-            .into_iter()
-            .partition(|mark| owner.as_ref().map_or_else(|| rule.marks.contains(mark), |owner| mark.owner == *owner));
+        // Ours are the marks that the plan saw: another inventory of the same owner may have joined since.
+        let (ours, others): (Vec<Mark>, Vec<Mark>) =
+            translate::rule_marks(entry.tags()).into_iter().partition(|mark| rule.marks.contains(mark));
         Ok(match (ours.is_empty(), others.is_empty()) {
             (false, true) => Fate::Remove,
             // Marked when the plan was made, and not now: somebody took it from us.

@@ -70,7 +70,11 @@ impl Lab {
 
     async fn observe(&mut self, groups: &[&str]) -> Observed {
         let group = |text: &&str| ScopeGroup { group: SecurityGroup::parse(text).unwrap(), ownership: None };
-        let scope = Scope { owner: Owner::new("platform").unwrap(), groups: groups.iter().map(group).collect() };
+        let scope = Scope {
+            owner: Owner::new("platform").unwrap(),
+            clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
+            groups: groups.iter().map(group).collect(),
+        };
         self.aws.observe(&scope, &mut self.atoms).await.unwrap()
     }
 
@@ -319,7 +323,11 @@ async fn an_unknown_vpc_is_an_error_with_awss_code() {
     };
     let aws = Aws::with_config(&network, lab.config.clone()).unwrap();
     let group = ScopeGroup { group: SecurityGroup::parse("g").unwrap(), ownership: None };
-    let scope = Scope { owner: Owner::new("platform").unwrap(), groups: vec![group] };
+    let scope = Scope {
+        owner: Owner::new("platform").unwrap(),
+        clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
+        groups: vec![group],
+    };
     let error = aws.observe(&scope, &mut Atoms::new()).await.unwrap_err();
     assert!(error.message.starts_with("InvalidVpcID.NotFound: "), "{}", error.message);
     assert!(error.request_id.is_some());

@@ -147,6 +147,9 @@ impl StepRun<'_> {
             for (permission, rule) in &removes {
                 match by_permission.get(permission) {
                     None => done.already = true,
+                    Some(found) if !rule.marks.is_empty() && marks_of_rule(&found.tags).is_empty() => {
+                        done.already = true
+                    }
                     Some(found) if marks_of_rule(&found.tags).iter().all(|mark| rule.marks.contains(mark)) => {
                         permissions.push(permission.clone());
                     }

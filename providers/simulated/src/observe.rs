@@ -34,7 +34,9 @@ impl Simulated {
         self.read_marks(scope, &mut groups).await?;
 
         let place = self.lock().given().map_or("in memory".to_owned(), |path| path.display().to_string());
-        Ok(Observed { account: None, groups, place, limits: self.limits() })
+        let identity =
+            self.lock().given().and_then(|path| std::path::absolute(path).ok()).map(|path| path.display().to_string());
+        Ok(Observed { account: None, groups, place, identity, limits: self.limits() })
     }
 
     /// Rules' marks are only read where they decide something: in groups that are shared.
@@ -43,7 +45,7 @@ impl Simulated {
             scope.groups.iter().map(|asked| (asked.group.as_str(), asked.ownership)).collect();
         let is_shared = |group: &&ObservedGroup| {
             let asked = declared.get(group.id.as_str()).or_else(|| declared.get(group.name.as_str()));
-            group.ownership(asked.copied().flatten(), &scope.owner) == Ownership::Shared
+            group.ownership(asked.copied().flatten(), scope.ours()) == Ownership::Shared
         };
         let shared: HashSet<String> =
             groups.iter().filter(is_shared).map(|group| group.id.as_str().to_owned()).collect();

@@ -51,7 +51,11 @@ fn scope<'a>(groups: impl IntoIterator<Item = &'a str>) -> Scope {
 
 fn owned_scope<'a>(groups: impl IntoIterator<Item = (&'a str, Option<Ownership>)>) -> Scope {
     let group = |(text, ownership)| ScopeGroup { group: SecurityGroup::parse(text).unwrap(), ownership };
-    Scope { owner: Owner::new("platform").unwrap(), groups: groups.into_iter().map(group).collect() }
+    Scope {
+        owner: Owner::new("platform").unwrap(),
+        clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
+        groups: groups.into_iter().map(group).collect(),
+    }
 }
 
 fn mark(text: &str) -> Mark {

@@ -144,7 +144,11 @@ pub async fn observe(cloud: &Simulated, groups: &[(&str, Option<Ownership>)]) ->
     let groups = groups
         .iter()
         .map(|(name, ownership)| ScopeGroup { group: SecurityGroup::parse(name).unwrap(), ownership: *ownership });
-    let scope = Scope { owner: owner(), groups: groups.collect() };
+    let scope = Scope {
+        owner: owner(),
+        clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
+        groups: groups.collect(),
+    };
     let mut atoms = Atoms::new();
     let observed = cloud.observe(&scope, &mut atoms).await.unwrap();
     (observed, atoms)
