@@ -55,6 +55,10 @@ fn changed_rows(profile: &str, before: &[(&str, &str)], option: &str, values: [&
             prod.set(option, value);
         }
         prod.set(option, value);
+        // Rows of add-ons have tests of their own.
+        let mut own = (*prod.profile).clone();
+        own.rows.retain(|row| row.profile == own.name);
+        prod.profile = Arc::new(own);
         lines(&inventory, "prod")
     };
     let (a, b) = (with(values[0]), with(values[1]));
@@ -265,16 +269,28 @@ fn the_product_s_default_opens_a_row_and_is_named() {
 fn a_default_may_hang_on_another_option() {
     let mut inventory = downstream("downstream-node-pools");
     assert_eq!(why_not(&inventory, "mgmt", "pod-cidr-traffic"), [""; 0]);
-    let source = "Flannel backends: VXLAN encapsulates pod packets";
+    let source = "Flannel backends: VXLAN and WireGuard encapsulate pod packets";
     assert!(assumed(&inventory, "mgmt").contains(&format!("firewall=false ({source})")));
-    inventory.cluster("mgmt").set("cni_backend", "host-gw");
+    inventory.cluster("mgmt").set("cni", "other");
     assert_eq!(why_not(&inventory, "mgmt", "pod-cidr-traffic"), ["option not set: firewall"]);
+}
+
+#[test]
+fn of_several_defaults_the_one_holds_whose_condition_does() {
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.cluster("mgmt").set("cni_backend", "host-gw");
+    assert_eq!(
+        why_not(&inventory, "mgmt", "pod-cidr-traffic"),
+        ["range unknown: cidrs.cluster", "range unknown: cidrs.pod"]
+    );
+    let source = "Flannel backends: host-gw routes pod packets as they are";
+    assert!(assumed(&inventory, "mgmt").contains(&format!("firewall=true ({source})")));
 }
 
 #[test]
 fn a_default_that_decides_nothing_is_not_named() {
     let mut inventory = downstream("downstream-node-pools");
-    inventory.cluster("prod").set("cni", "calico");
+    inventory.cluster("prod").set("cni", "weave");
     assert!(!assumed(&inventory, "prod").iter().any(|line| line.starts_with("cni_backend")));
 }
 

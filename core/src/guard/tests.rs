@@ -75,7 +75,8 @@ fn a_wide_rule_is_refused_for_each_guarded_part() {
             "kubelet-public 10250/tcp prod-workers",
             "kubelet-public 10255/tcp prod-workers",
             "control-public 10249/tcp prod-workers",
-            "control-public 10251-10252/tcp prod-workers"
+            "control-public 10251-10252/tcp prod-workers",
+            "probe-public 10254/tcp prod-workers"
         ]
     );
     assert!(refused(&opened("0.0.0.0/0", "all")).contains(&"docker-public 2375-2376/tcp prod-workers".to_owned()));
@@ -114,7 +115,7 @@ fn a_waiver_for_other_groups_or_another_guard_does_not_allow() {
 #[test]
 fn what_an_expired_waiver_allowed_is_withdrawn_not_refused() {
     let mut inventory = opened("0.0.0.0/0", "10240-10260/tcp");
-    for guard in ["kubelet-public", "control-public"] {
+    for guard in ["kubelet-public", "control-public", "probe-public"] {
         inventory.cluster("prod").waive_guard(guard).until = Some(YESTERDAY);
     }
     let mut desired = of(&inventory);
@@ -124,7 +125,7 @@ fn what_an_expired_waiver_allowed_is_withdrawn_not_refused() {
     let groups = desired.networks.values().flat_map(|network| &network.groups);
     let own = groups.flat_map(|g| &g.rules).filter(|r| r.reasons.iter().any(|reason| &*reason.profile == "inventory"));
     let left: Vec<String> = own.map(|r| r.rule.traffic.to_string()).collect();
-    assert_eq!(left, ["10240-10248/tcp", "10253-10254/tcp", "10258/tcp", "10260/tcp"]);
+    assert_eq!(left, ["10240-10248/tcp", "10253/tcp", "10258/tcp", "10260/tcp"]);
 }
 
 #[test]
