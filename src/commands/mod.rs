@@ -4,14 +4,15 @@ pub mod apply;
 pub mod completions;
 pub mod destroy;
 pub mod drift;
+pub mod matrix;
 pub mod plan;
+pub mod profile;
 pub mod validate;
 
 use std::process::ExitCode;
 
 use jiff::civil::Date;
 use rsgsync_core::document::{Document, GuardEntry, document};
-use rsgsync_core::guard::guards;
 use rsgsync_core::plan::Plan;
 
 use crate::args::{Format, Global};
@@ -72,7 +73,8 @@ impl Context<'_> {
     /// Prints a plan to stdout.
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
         let text = match self.global.format {
-            Format::Text => report::text::plan(plan, &document.digest, document.proof.witness.as_ref()),
+            // `main` lets only commands with tables have the others.
+            Format::Text | Format::Markdown | Format::Html => report::text::plan(plan, &document.digest, document.proof.witness.as_ref()),
             Format::Json => json(document)?,
         };
         print(&text)
@@ -81,7 +83,7 @@ impl Context<'_> {
 
 /// A plan as a document, with the guards that were checked.
 pub fn documented(plan: &Plan, wish: &Wish) -> Document {
-    let guards = guards().iter().map(|guard| GuardEntry {
+    let guards = wish.guards.all().map(|guard| GuardEntry {
         name: guard.name.to_string(),
         traffic: guard.traffic.iter().map(ToString::to_string).collect(),
         why: guard.why.clone(),

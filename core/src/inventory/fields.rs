@@ -222,7 +222,7 @@ impl<'a> Fields<'a> {
 const LISTED: usize = 16;
 
 /// What may have been meant: the nearest of the known words, or all of them where they are few.
-pub(crate) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));

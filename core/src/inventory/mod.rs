@@ -21,6 +21,7 @@ use jiff::civil::Date;
 
 use crate::profile::Catalog;
 
+pub use fields::suggestion;
 pub use model::*;
 pub use problem::{Code, Problem, Problems};
 

@@ -4,6 +4,7 @@ mod catalog;
 mod condition;
 mod file;
 mod resolve;
+pub mod show;
 mod vocabulary;
 
 use std::collections::BTreeMap;
