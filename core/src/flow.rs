@@ -209,10 +209,11 @@ impl Found {
     }
 }
 
-/// Roles of the profile's rows that no group of the cluster plays; the managing role may be another cluster's.
+/// Roles of the profile's own rows that no group of the cluster plays; the managing role may be another cluster's.
 fn without_members(cluster: &Cluster) -> impl Iterator<Item = WithoutMembers> {
     let words = Vocabulary::shipped();
-    let ends = cluster.profile.rows.iter().flat_map(|row| row.from.iter().chain(&row.to));
+    let own = cluster.profile.rows.iter().filter(|row| row.profile == cluster.profile.name);
+    let ends = own.flat_map(|row| row.from.iter().chain(&row.to));
     let roles = ends.filter_map(|end| match end {
         Selector::Role(role) => Some(role),
         _ => None,

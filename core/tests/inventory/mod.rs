@@ -29,6 +29,7 @@ pub struct Text {
     more: Vec<String>,
     rancher_groups: Vec<String>,
     peers: bool,
+    derived: Vec<String>,
 }
 
 impl Text {
@@ -46,6 +47,7 @@ impl Text {
             more: Vec::new(),
             rancher_groups: Vec::new(),
             peers: true,
+            derived: Vec::new(),
         }
     }
 
@@ -96,6 +98,12 @@ impl Text {
         self
     }
 
+    /// Peers that the inventory's clusters would stand for.
+    pub fn with_peers(mut self, names: &[&str]) -> Self {
+        self.derived = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
     pub fn with_value(mut self, value: &str) -> Self {
         self.values.push(value.to_owned());
         self
@@ -136,7 +144,8 @@ impl Text {
         if self.peers {
             text.push_str("peers:\n");
             let words = Vocabulary::shipped();
-            for peer in words.peers.iter().filter(|peer| !words.derived.contains_key(*peer)) {
+            let defined = words.peers.iter().filter(|peer| !words.derived.contains_key(*peer)).map(|peer| &**peer);
+            for peer in defined.chain(self.derived.iter().map(String::as_str)) {
                 text.push_str(&format!("  {peer}: {{ cidrs: [198.51.100.0/24] }}\n"));
             }
         }
