@@ -325,9 +325,10 @@ fn intersection(a: Traffic, b: Traffic) -> Option<Traffic> {
 }
 
 fn without(traffic: Traffic, cuts: &[Traffic]) -> Vec<Traffic> {
-    let mut cuts: Vec<(u32, u32)> = cuts.iter().map(|cut| cut.points()).collect();
-    cuts.sort_unstable();
     let (mut lo, last) = traffic.points();
+    let of_it = cuts.iter().map(|cut| cut.points()).filter(|(from, to)| *to >= lo && *from <= last);
+    let mut cuts: Vec<(u32, u32)> = of_it.collect();
+    cuts.sort_unstable();
     let mut rest = Vec::new();
     for (from, to) in cuts {
         if from > lo {

@@ -67,8 +67,8 @@ pub(super) fn own(files: &Files<'_>, roots: &[Option<Node>], index: &Index<'_>, 
 
 fn profiles(files: &Files<'_>, roots: &[Option<Node>], index: &Index<'_>, shipped: &Catalog) -> Catalog {
     let report = files.report;
-    let peers = |peer: &str| index.partial || index.peers.contains(peer);
-    let words = Words { vocabulary: shipped.vocabulary(), peers: &peers, shipped: false };
+    let peers = index.peers.iter().copied().collect();
+    let words = Words { vocabulary: shipped.vocabulary(), peers, any_peer: index.partial, shipped: false };
     let mut drafts: Vec<(Node, Draft)> = Vec::new();
     for (_, root) in files.named(roots, "profiles") {
         let Some(draft) = read(report, &root, &words) else { continue };

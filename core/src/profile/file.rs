@@ -31,7 +31,9 @@ pub(crate) struct Draft {
 pub(crate) struct Words<'a> {
     pub vocabulary: &'a Vocabulary,
     /// Peers that the inventory defines, beside those of the vocabulary.
-    pub peers: &'a dyn Fn(&str) -> bool,
+    pub peers: Vec<&'a str>,
+    /// There may be other peers: a file of the inventory could not be read.
+    pub any_peer: bool,
     pub shipped: bool,
 }
 
@@ -352,17 +354,19 @@ impl Reader<'_> {
             self.report.add(node.place.error(Code::BadValue, message).help(help));
             None
         };
-        let unknown = |what: &str, known: &[Arc<str>]| {
+        let unknown = |what: &str, known: &[&str]| {
             let bare = Node { place: node.place.clone(), value: Value::Text(name.to_owned()) };
-            self.report.add(bare.unknown(what, known.iter().map(|word| &**word)));
+            self.report.add(bare.unknown(what, known.iter().copied()));
             None
         };
-        let is_peer = |peer: &str| vocabulary.peers.iter().any(|p| **p == *peer) || (self.words.peers)(peer);
+        let nets: Vec<&str> = vocabulary.nets.iter().map(|net| &**net).collect();
+        let peers: Vec<&str> =
+            vocabulary.peers.iter().map(|peer| &**peer).chain(self.words.peers.iter().copied()).collect();
         match (kind, name) {
-            ("peer", peer) if is_peer(peer) => Some(Selector::Peer(peer.into())),
-            ("peer", _) => unknown("peer", &vocabulary.peers),
-            ("net", net) if vocabulary.nets.iter().any(|n| **n == *net) => Some(Selector::Net(net.into())),
-            ("net", _) => unknown("cluster network", &vocabulary.nets),
+            ("peer", peer) if self.words.any_peer || peers.contains(&peer) => Some(Selector::Peer(peer.into())),
+            ("peer", _) => unknown("peer", &peers),
+            ("net", net) if nets.contains(&net) => Some(Selector::Net(net.into())),
+            ("net", _) => unknown("cluster network", &nets),
             ("cidr", cidr) => match Cidr::parse(cidr) {
                 Some(range) if Cidr::is_canonical(cidr) => Some(Selector::Cidr(range)),
                 Some(range) => complain(format!("`{cidr}` has host bits"), &format!("write `cidr:{range}`")),

@@ -4,6 +4,7 @@ mod catalog;
 mod condition;
 mod file;
 mod resolve;
+mod schema;
 pub mod show;
 mod vocabulary;
 
@@ -17,6 +18,7 @@ use crate::traffic::PortRange;
 
 pub use catalog::{Catalog, PickError};
 pub(crate) use file::{Draft, Words, read};
+pub use schema::schema;
 pub use vocabulary::{DerivedPeer, OptionKind, Vocabulary};
 
 /// A product version, `2.4` or `2.4.3`; missing parts are 0.

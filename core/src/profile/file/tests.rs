@@ -8,7 +8,7 @@ const TAIL: &str = "required: always, purpose: w, seed: []";
 
 fn read_text(text: &str) -> Result<Draft, Vec<Problem>> {
     let report = Report::default();
-    let words = Words { vocabulary: Vocabulary::shipped(), peers: &|peer| peer == "office", shipped: true };
+    let words = Words { vocabulary: Vocabulary::shipped(), peers: vec!["office"], any_peer: false, shipped: true };
     let draft = tree::read(&report, "p.yaml", text.as_bytes()).and_then(|node| read(&report, &node, &words));
     let problems = report.into_problems();
     draft.filter(|_| problems.is_empty()).ok_or(problems)
