@@ -32,7 +32,11 @@ pub fn table(inventory: &Inventory, flows: &Flows, cluster: &ClusterName) -> Tab
     for flow in &own {
         let (from, to) = resolved(flow);
         let (across, local) = cells.entry((word(cluster, from), word(cluster, to))).or_default();
-        if flow.local { local.insert(flow.traffic) } else { across.insert(flow.traffic) };
+        if flow.local {
+            local.insert(flow.traffic)
+        } else {
+            across.insert(flow.traffic)
+        };
     }
     let mut local_somewhere = false;
     let lines = lines.into_iter().map(|line| {
@@ -91,9 +95,10 @@ pub fn rest(flows: &Flows) -> Vec<Table> {
         notes: Vec::new(),
     };
     let unopened = flows.unopened.iter().map(|u| vec![u.cluster.to_string(), u.row.to_string(), u.why.to_string()]);
-    let assumed = flows.assumed.iter().map(|a| {
-        vec![a.cluster.to_string(), a.option.to_string(), a.value.clone(), a.source.clone()]
-    });
+    let assumed = flows
+        .assumed
+        .iter()
+        .map(|a| vec![a.cluster.to_string(), a.option.to_string(), a.value.clone(), a.source.clone()]);
     let without = flows.without_members.iter().map(|w| vec![w.cluster.to_string(), w.role.to_string()]);
     let mut tables = vec![
         table("Not opened", "cluster", &["row", "why"], unopened.collect()),
@@ -106,9 +111,9 @@ pub fn rest(flows: &Flows) -> Vec<Table> {
 
 /// The contract of `matrix --format json`.
 pub fn document(flows: &Flows, unopened: &[Unopened]) -> Value {
-    let unopened = unopened.iter().map(|u| {
-        json!({ "network": u.network, "cluster": u.cluster, "row": u.row, "why": u.why.to_string() })
-    });
+    let unopened = unopened
+        .iter()
+        .map(|u| json!({ "network": u.network, "cluster": u.cluster, "row": u.row, "why": u.why.to_string() }));
     json!({
         "version": 1,
         "flows": flows.flows.iter().map(flow_entry).collect::<Vec<_>>(),

@@ -76,7 +76,8 @@ impl Table {
         line(std::iter::once(&self.corner).chain(&self.columns).map(|head| markdown(head)).collect());
         line(std::iter::repeat_n("---".to_owned(), self.columns.len() + 1).collect());
         for (head, cells) in &self.lines {
-            let cells = cells.iter().map(|cell| cell.iter().map(|text| markdown(text)).collect::<Vec<_>>().join("<br>"));
+            let cells =
+                cells.iter().map(|cell| cell.iter().map(|text| markdown(text)).collect::<Vec<_>>().join("<br>"));
             line(std::iter::once(markdown(head)).chain(cells).collect());
         }
         if !self.notes.is_empty() {

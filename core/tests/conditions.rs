@@ -3,6 +3,8 @@
 //! The files are read here as plain YAML and their conditions evaluated by a few lines; options are all set, one at a time
 //! to each of its values.
 
+#![allow(clippy::panic, reason = "helpers of tests say what is missing")]
+
 mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +19,9 @@ type Options = BTreeMap<String, Value>;
 fn files() -> Vec<Value> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
     let paths = std::fs::read_dir(folder).expect("the folder is there").filter_map(Result::ok).map(|file| file.path());
-    let texts = paths.filter(|path| path.extension().is_some_and(|e| e == "yaml")).map(|path| {
-        std::io::read_to_string(std::fs::File::open(path).expect("the file opens")).expect("it is text")
-    });
+    let texts = paths
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .map(|path| std::io::read_to_string(std::fs::File::open(path).expect("the file opens")).expect("it is text"));
     let parsed = texts.map(|text| serde_saphyr::from_str::<Value>(&text).expect("it is YAML"));
     parsed.filter(|value| value.get("rows").is_some()).collect()
 }
@@ -117,7 +119,13 @@ fn inventory_of(name: &str, version: &str, options: &Options) -> Text {
     for (option, value) in options {
         text = text.with(option, value.to_string().trim_matches('"'));
     }
-    text.with_peers(&["downstream-nodes", "node-driver-nodes", "hosted-imported-clusters", "hosted-imported-kube-api", "hosted-kube-api"])
+    text.with_peers(&[
+        "downstream-nodes",
+        "node-driver-nodes",
+        "hosted-imported-clusters",
+        "hosted-imported-kube-api",
+        "hosted-kube-api",
+    ])
 }
 
 fn check(name: &str, version: &str, label: Option<&str>) {
@@ -126,10 +134,13 @@ fn check(name: &str, version: &str, label: Option<&str>) {
     let free = options_of(name);
     // Two surroundings: everything off or the first word, and everything on or the last word.
     for last in [false, true] {
-        let base: Options = free.iter().filter_map(|(option, values)| {
-            let value = if last { values.last() } else { values.first() };
-            Some((option.clone(), value?.clone()))
-        }).collect();
+        let base: Options = free
+            .iter()
+            .filter_map(|(option, values)| {
+                let value = if last { values.last() } else { values.first() };
+                Some((option.clone(), value?.clone()))
+            })
+            .collect();
         let mut seen = BTreeSet::new();
         for (option, values) in &free {
             for value in values {
@@ -182,7 +193,8 @@ rows_of! {
 fn every_profile_with_conditions_is_checked() {
     let catalog = Catalog::shipped();
     for name in catalog.names() {
-        let conditional = catalog.tables(name).iter().any(|table| table.rows.iter().any(|row| !row.condition.is_always()));
+        let conditional =
+            catalog.tables(name).iter().any(|table| table.rows.iter().any(|row| !row.condition.is_always()));
         assert!(!conditional || CHECKED.contains(&name), "{name} is not checked");
     }
 }

@@ -1,5 +1,7 @@
 //! The JSON schema of profile files: it fits every file that ships, and the one in docs/ is this one.
 
+#![allow(clippy::panic, reason = "helpers of tests say what is missing")]
+
 use rsgsync_core::profile::schema;
 use serde_json::{Value, json};
 
@@ -106,7 +108,8 @@ fn every_profile_that_ships_fits() {
 #[test]
 fn what_the_reader_refuses_doesn_t_fit() {
     let row = |row: Value| json!({ "name": "p", "source": "s", "rows": [row] });
-    let right = json!({ "id": "a", "from": ["etcd"], "to": ["self:group"], "protocol": "tcp", "ports": [1], "purpose": "w" });
+    let right =
+        json!({ "id": "a", "from": ["etcd"], "to": ["self:group"], "protocol": "tcp", "ports": [1], "purpose": "w" });
     assert_eq!(check(&row(right.clone())), [""; 0]);
     for (key, value) in [
         ("from", json!([1])),

@@ -1,5 +1,7 @@
 //! Everything that Rancher's Port Requirements v2.0-v2.4 say about ports is in the profiles, or is a behaviour with a test.
 
+#![allow(clippy::panic, reason = "helpers of tests say what is missing")]
+
 mod inventory;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,8 +171,11 @@ fn head(text: &str) -> &str {
     }
 }
 
-/// The cells of a Markdown table: (line, column) → lines of the cell; marks in line heads apart.
-fn markdown_cells(text: &str) -> (BTreeMap<(String, String), Vec<String>>, BTreeMap<String, String>) {
+/// The lines of each cell, by the heads of its line and column.
+type Cells = BTreeMap<(String, String), Vec<String>>;
+
+/// The cells of a Markdown table; marks in line heads apart.
+fn markdown_cells(text: &str) -> (Cells, BTreeMap<String, String>) {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
     let split = |line: &str| line.split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     let heads = split(lines.next().expect("a head"));
@@ -214,7 +219,8 @@ fn check_matrix(table: &str, label: &str) {
             let lines = shown.get_mut(&key).unwrap_or_else(|| panic!("{}: no cell {key:?} in\n{text}", cell.id));
             let at = lines.iter().position(|line| line.split(' ').next() == Some(&traffic));
             let line = lines.remove(at.unwrap_or_else(|| panic!("{}: {traffic} is not in {key:?}", cell.id)));
-            let marks = line.split(' ').skip(1).filter_map(|mark| mark.strip_prefix('(')?.strip_suffix(')')?.parse().ok());
+            let marks =
+                line.split(' ').skip(1).filter_map(|mark| mark.strip_prefix('(')?.strip_suffix(')')?.parse().ok());
             let of_page: BTreeSet<usize> = marks.filter(|mark: &usize| *mark <= notes.len()).collect();
             assert_eq!(of_page, own, "notes of {} at {key:?}: {line}", cell.id);
         }

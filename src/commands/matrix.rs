@@ -33,16 +33,18 @@ pub fn run(context: &Context<'_>, args: &MatrixArgs) -> Result<Exit, Failure> {
             out
         }
         Format::Markdown => {
-            let with_reasons = tables.iter().zip(&names).flat_map(|(table, name)| {
-                [table.to_markdown(), matrix::reasons(&flows, name).to_markdown()]
-            });
+            let with_reasons = tables
+                .iter()
+                .zip(&names)
+                .flat_map(|(table, name)| [table.to_markdown(), matrix::reasons(&flows, name).to_markdown()]);
             let parts: Vec<String> = with_reasons.chain(rest.iter().map(Table::to_markdown)).collect();
             parts.join("\n")
         }
         Format::Html => {
-            let with_reasons = tables.iter().zip(&names).flat_map(|(table, name)| {
-                [table.to_html(), matrix::reasons(&flows, name).to_html()]
-            });
+            let with_reasons = tables
+                .iter()
+                .zip(&names)
+                .flat_map(|(table, name)| [table.to_html(), matrix::reasons(&flows, name).to_html()]);
             let parts: String = with_reasons.chain(rest.iter().map(Table::to_html)).collect();
             html_page("Required ports", &parts)
         }

@@ -110,9 +110,10 @@ fn lists(catalog: &Catalog, profile: &Profile) -> Vec<(String, Vec<String>)> {
         if condition.is_always() { String::new() } else { format!(" when {condition}") }
     };
     let compose = profile.compose.iter().map(|part| format!("{}{}", part.profile, when(&part.when)));
-    let defaults = profile.defaults.iter().map(|default| {
-        format!("{} = {}{} ({})", default.option, default.value, when(&default.when), default.source)
-    });
+    let defaults = profile
+        .defaults
+        .iter()
+        .map(|default| format!("{} = {}{} ({})", default.option, default.value, when(&default.when), default.source));
     let about = profile.about.iter().map(|(key, text)| format!("{}: {text}", key.replace('_', " ")));
     let fixes = profile.fixes.iter().map(|(option, value)| format!("{option} = {value}"));
     let host = profile.host_firewall.iter().map(|(program, lines)| format!("{program}: {}", lines.join(", ")));

@@ -239,9 +239,26 @@ fn a_row_of_the_user_s_own_that_names_a_public_range_is_refused() {
 fn every_port_that_the_sources_warn_of_has_a_guard() {
     let all: Vec<Traffic> = guards().iter().flat_map(|guard| &guard.traffic).copied().collect();
     for text in [
-        "8472/udp", "4789/udp", "2379-2380/tcp", "10250/tcp", "10255/tcp", "2375-2376/tcp", "8443/tcp", "9443/tcp",
-        "10249/tcp", "10256/tcp", "10257/tcp", "10259/tcp", "10251/tcp", "10252/tcp", "179/tcp", "6783/tcp",
-        "6783-6784/udp", "9099/tcp", "9796/tcp", "10254/tcp",
+        "8472/udp",
+        "4789/udp",
+        "2379-2380/tcp",
+        "10250/tcp",
+        "10255/tcp",
+        "2375-2376/tcp",
+        "8443/tcp",
+        "9443/tcp",
+        "10249/tcp",
+        "10256/tcp",
+        "10257/tcp",
+        "10259/tcp",
+        "10251/tcp",
+        "10252/tcp",
+        "179/tcp",
+        "6783/tcp",
+        "6783-6784/udp",
+        "9099/tcp",
+        "9796/tcp",
+        "10254/tcp",
     ] {
         assert_eq!(without(crate::example::traffic(text), &all), [], "{text}");
     }

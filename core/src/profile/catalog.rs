@@ -252,8 +252,8 @@ fn pick(tables: &[Profile], version: Option<Version>) -> Option<(&Profile, Optio
     let range = |table: &Profile| -> VersionRange { table.versions.clone() };
     match version {
         Some(version) if tables.iter().any(|table| of_rancher(&table)) => {
-            let fits = tables.iter().filter(|table| !of_rancher(table) || range(table).contains(version));
-            fits.last().map(|table| (table, Some(version)))
+            let mut fits = tables.iter().filter(|table| !of_rancher(table) || range(table).contains(version));
+            fits.next_back().map(|table| (table, Some(version)))
         }
         _ => tables.last().map(|table| (table, None)),
     }

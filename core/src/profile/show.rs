@@ -211,7 +211,8 @@ pub fn document(tables: &[Profile]) -> Option<Value> {
         rows.extend(table.rows.iter().map(|row| row_entry(row, &table.versions)));
     }
     let mut value = entry(tables)?;
-    let condition = |condition: &Condition| if condition.is_always() { Value::Null } else { condition_entry(condition) };
+    let condition =
+        |condition: &Condition| if condition.is_always() { Value::Null } else { condition_entry(condition) };
     let parts = newest.compose.iter().map(|part| json!({ "profile": part.profile, "when": condition(&part.when) }));
     let defaults = newest.defaults.iter().map(|default| {
         json!({

@@ -40,9 +40,14 @@ impl Text {
             version: "2.4".to_owned(),
             groups: Vec::new(),
             options: Vec::new(),
-            values: ["kube_api_endpoint_port: 443", "cluster_specific: 8080", "auth_provider_port: 636", "s3_port: 9000"]
-                .map(str::to_owned)
-                .to_vec(),
+            values: [
+                "kube_api_endpoint_port: 443",
+                "cluster_specific: 8080",
+                "auth_provider_port: 636",
+                "s3_port: 9000",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             rules: Vec::new(),
             more: Vec::new(),
             rancher_groups: Vec::new(),
@@ -122,7 +127,8 @@ impl Text {
 
     pub fn text(&self) -> String {
         let options: Vec<String> = self.options.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-        let mut text = String::from("version: 1\nowner: platform\nnetworks: { eu: { simulated: { state: s.json } } }\n");
+        let mut text =
+            String::from("version: 1\nowner: platform\nnetworks: { eu: { simulated: { state: s.json } } }\n");
         text.push_str("clusters:\n");
         if !self.rancher_groups.is_empty() {
             text.push_str("  mgmt:\n    network: eu\n    profile: rancher-server-k3s\n    rancher_version: \"2.4\"\n");
@@ -133,7 +139,11 @@ impl Text {
         if !self.rancher_groups.is_empty() {
             text.push_str("    rancher: mgmt\n");
         }
-        text.push_str(&format!("    options: {{ {} }}\n    values: {{ {} }}\n", options.join(", "), self.values.join(", ")));
+        text.push_str(&format!(
+            "    options: {{ {} }}\n    values: {{ {} }}\n",
+            options.join(", "),
+            self.values.join(", ")
+        ));
         text.push_str("    cidrs: { pod: [10.42.0.0/16], service: [10.43.0.0/16], cluster: [10.44.0.0/16] }\n");
         text.push_str(&format!("    groups: {{ {} }}\n", self.groups.join(", ")));
         if !self.rules.is_empty() {

@@ -18,13 +18,7 @@ fn with(inventory: &str, ours: &str, guards: &str) -> Result<Parsed, Problems> {
         "./guards.yaml" | "guards.yaml" => Ok(guards.clone()),
         other => Err(format!("no file {other}")),
     };
-    parse(
-        &[source("cluster.yaml", inventory)],
-        &Catalog::shipped(),
-        &PROVIDERS,
-        jiff::civil::date(2027, 1, 1),
-        &files,
-    )
+    parse(&[source("cluster.yaml", inventory)], &Catalog::shipped(), &PROVIDERS, jiff::civil::date(2027, 1, 1), &files)
 }
 
 /// The one error, which is in `path`; `«…»` is what is underlined.
@@ -109,7 +103,12 @@ fn what_a_profile_extends_must_be_there() {
 
 #[test]
 fn a_profile_can_t_extend_itself_or_take_a_shipped_name() {
-    in_ours("downstream-node-pools@2.4\nwithout: [rancher-ssh]", "«ours»", "`ours` extends itself", "one of them must go");
+    in_ours(
+        "downstream-node-pools@2.4\nwithout: [rancher-ssh]",
+        "«ours»",
+        "`ours` extends itself",
+        "one of them must go",
+    );
     check_in(
         "ours.yaml",
         &INVENTORY.replace("profile: ours", "profile: rke2"),
@@ -123,7 +122,8 @@ fn a_profile_can_t_extend_itself_or_take_a_shipped_name() {
 #[test]
 fn an_add_on_must_be_a_profile_that_has_ends() {
     let parts = |name: &str| OURS.replace("rows:", &format!("compose: [{{ profile: «{name}» }}]\nrows:"));
-    let check = |name: &str, message: &str, help: &str| check_in("ours.yaml", INVENTORY, &parts(name), GUARDS, message, help);
+    let check =
+        |name: &str, message: &str, help: &str| check_in("ours.yaml", INVENTORY, &parts(name), GUARDS, message, help);
     check("cni-calcio", "unknown profile: `cni-calcio`", "did you mean `cni-calico`?");
     check("common-ports", "`common-ports` is a glossary: its rows say nothing about a cluster", "another kind");
 }
@@ -149,7 +149,8 @@ fn a_mistake_in_a_guard_is_shown_where_it_stands() {
 
 #[test]
 fn add_ons_glossaries_and_host_firewalls_are_no_profile_of_a_cluster() {
-    for (name, help) in [("cni-calico", "by options"), ("common-ports", "without saying who"), ("suse-host-firewall", "host itself")]
+    for (name, help) in
+        [("cni-calico", "by options"), ("common-ports", "without saying who"), ("suse-host-firewall", "host itself")]
     {
         let text = INVENTORY.replace("profile: ours", &format!("profile: «{name}»"));
         let (text, at) = unmark(&text);
