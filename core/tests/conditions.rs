@@ -10,7 +10,7 @@ mod inventory;
 use std::collections::{BTreeMap, BTreeSet};
 
 use inventory::{Text, opened_everywhere};
-use rsgsync_core::profile::{Catalog, Vocabulary};
+use rsgsync_core::profile::{Catalog, Version, Vocabulary};
 use serde_json::Value;
 
 type Options = BTreeMap<String, Value>;
@@ -196,5 +196,34 @@ fn every_profile_with_conditions_is_checked() {
         let conditional =
             catalog.tables(name).iter().any(|table| table.rows.iter().any(|row| !row.condition.is_always()));
         assert!(!conditional || CHECKED.contains(&name), "{name} is not checked");
+    }
+}
+
+#[test]
+fn an_option_that_is_left_out_closes_no_port_silently() {
+    let catalog = Catalog::shipped();
+    let words = Vocabulary::shipped();
+    for name in catalog.names() {
+        let profile = catalog.find(name, None).expect("it ships");
+        let version = if profile.versions.contains(Version { major: 2, minor: 9, patch: 0 }) { "2.9" } else { "2.5" };
+        let (_, flows, _) = inventory::wish(&inventory_of(name, version, &Options::new()));
+        let open: BTreeSet<_> =
+            flows.flows.iter().map(|flow| (flow.reason.profile.clone(), flow.reason.row.clone())).collect();
+        for row in &profile.rows {
+            let word = profile.word_for(row);
+            let reported = flows.unopened.iter().any(|unopened| unopened.row == word);
+            if open.contains(&(row.label.clone(), row.id.clone())) || reported {
+                continue;
+            }
+            // Closed: by what the profile fixes, what holds whatever the product, or an assumption that is told.
+            let known = row.condition.options().into_iter().any(|option| {
+                let kind = &words.options[option];
+                profile.fixes.contains_key(option)
+                    || kind.default.is_some()
+                    || !kind.follows.is_empty()
+                    || flows.assumed.iter().any(|assumed| assumed.option == *option)
+            });
+            assert!(known, "{} of {name} is closed, and nothing says so", row.id);
+        }
     }
 }

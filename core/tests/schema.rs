@@ -122,7 +122,7 @@ fn what_the_reader_refuses_doesn_t_fit() {
     ] {
         let mut wrong = right.clone();
         wrong[key] = value.clone();
-        assert_eq!(check(&row(wrong)).len(), 1, "{key}: {value}");
+        assert!(!check(&row(wrong)).is_empty(), "{key}: {value}");
     }
 }
 

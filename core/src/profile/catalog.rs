@@ -1,7 +1,7 @@
 //! The profiles that a user may name, each parsed when it is first asked for.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::file::{self, Draft, Words};
 use super::{Profile, ProfileKind, Version, VersionRange, Vocabulary, resolve};
@@ -93,7 +93,11 @@ pub enum PickError {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     entries: Vec<Entry>,
+    /// What was found before: clusters of one profile and version share it.
+    found: Found,
 }
+
+type Found = Arc<Mutex<BTreeMap<(String, Option<Version>), Arc<Profile>>>>;
 
 #[derive(Debug, Clone)]
 struct Entry {
@@ -125,12 +129,12 @@ impl Catalog {
     /// What ships with the program.
     pub fn shipped() -> Self {
         let entries = SHIPPED.iter().map(|(name, text)| Entry { name: Arc::from(*name), text, draft: Arc::default() });
-        Self { entries: entries.collect() }
+        Self { entries: entries.collect(), found: Found::default() }
     }
 
     /// These profiles, too.
     pub(crate) fn with(&self, own: Vec<Draft>) -> Self {
-        let mut all = self.clone();
+        let mut all = Self { entries: self.entries.clone(), found: Found::default() };
         for draft in own {
             let name = Arc::clone(&draft.profile.name);
             all.entries.push(Entry { name, text: "", draft: Arc::new(OnceLock::from(draft)) });
@@ -178,6 +182,10 @@ impl Catalog {
 
     /// The profile of that name for that version, with its add-ons; without a version the newest.
     pub fn find(&self, name: &str, version: Option<Version>) -> Result<Arc<Profile>, PickError> {
+        let key = (name.to_owned(), version);
+        if let Some(found) = self.found.lock().ok().and_then(|found| found.get(&key).cloned()) {
+            return Ok(found);
+        }
         let tables = self.tables(name);
         let Some(newest) = tables.last() else { return Err(PickError::UnknownName(name.to_owned())) };
         if !newest.kind.is_for_clusters() {
@@ -199,7 +207,11 @@ impl Catalog {
             resolve::keep_version(&mut add_on, version);
             Some(Arc::new(add_on))
         };
-        Ok(Arc::new(resolve::composed(&profile, &add_on)))
+        let profile = Arc::new(resolve::composed(&profile, &add_on));
+        if let Ok(mut found) = self.found.lock() {
+            found.insert(key, Arc::clone(&profile));
+        }
+        Ok(profile)
     }
 
     /// The profile that `NAME` (the newest) or `NAME@VERSION` is.

@@ -194,3 +194,11 @@ fn a_row_that_several_composed_profiles_have_is_named_with_its_profile() {
     let alone = profile.rows_named("rke2/etcd-metrics").next().expect("the row is there");
     assert_eq!(&*profile.word_for(alone), "etcd-metrics");
 }
+
+#[test]
+fn clusters_of_one_profile_and_version_share_it() {
+    let catalog = Catalog::shipped();
+    let find = |text| catalog.find("downstream-node-pools", version(text)).expect("it ships");
+    assert!(Arc::ptr_eq(&find("2.4"), &find("2.4")));
+    assert!(!Arc::ptr_eq(&find("2.4"), &find("2.8")));
+}
