@@ -7,11 +7,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Keeps cloud firewalls true: works out which ports every node group of a cluster needs, compares that with what the
 /// cloud has, and repairs the difference without ever cutting a required connection.
 #[derive(Debug, Parser)]
-#[command(name = "rsgsync", version, propagate_version = true, max_term_width = 100, after_help = "\
+#[command(
+    name = "rsgsync",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "\
 Exit codes: 0 done, or nothing to do · 1 error or refusal · 2 changes pending (drift, plan --detailed-exitcode) · \
 3 apply stopped part-way or unconfirmed, journal kept.
 
-Start with `rsgsync plan --inventory examples/quickstart.yaml`: it needs no account.")]
+Start with `rsgsync plan --inventory examples/quickstart.yaml`: it needs no account."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -31,7 +37,6 @@ pub struct Global {
         global = true,
         env = "RSGSYNC_INVENTORY",
         value_name = "PATH",
-        value_delimiter = ',',
         default_value = "cluster.yaml"
     )]
     pub inventory: Vec<PathBuf>,
@@ -97,6 +102,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
     Drift(Selection),
+    /// Check a saved plan again, from nothing but what the file holds: exit code 1 when it is unsafe
+    Prove(ProveArgs),
     /// Check an inventory offline
     Validate(ValidateArgs),
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
@@ -139,6 +146,9 @@ pub struct Changes {
     /// Allow so many removals (without it: 10, a third of a group, and never a group's last rule)
     #[arg(long, value_name = "N")]
     pub max_removals: Option<usize>,
+    /// Where a quota leaves no other way, flows of this row (ID or PROFILE@VERSION/ID) may be cut for a time; may be repeated
+    #[arg(long, value_name = "ROW")]
+    pub allow_gap: Vec<String>,
 }
 
 /// `plan`.
@@ -218,6 +228,13 @@ pub enum ProfileCommand {
         #[arg(long, value_name = "VERSION")]
         rancher_version: Option<String>,
     },
+}
+
+/// `prove`.
+#[derive(Debug, Args)]
+pub struct ProveArgs {
+    /// A plan saved by `rsgsync plan --out FILE`
+    pub plan: PathBuf,
 }
 
 /// `validate`.

@@ -8,7 +8,15 @@ pub const SPECS: &[ProviderSpec] = &[
     rsgsync_simulated::SPEC,
     #[cfg(feature = "aws")]
     rsgsync_aws::SPEC,
+    #[cfg(not(feature = "aws"))]
+    absent("aws", "build it with AWS: `cargo build`, without --no-default-features"),
+    absent("openstack", "OpenStack is not there yet: use `simulated` or `aws`"),
+    absent("gcp", "Google Cloud is not there yet: use `simulated` or `aws`"),
 ];
+
+const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
+    ProviderSpec { word, keys: &[], required: &[], absent: Some(help) }
+}
 
 /// Opens a network's cloud; makes no call.
 pub fn open(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
@@ -25,7 +33,9 @@ fn simulated(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
     let cloud = rsgsync_simulated::Simulated::open(state, network.name.clone(), network.quotas.clone());
     match cloud {
         Ok(cloud) => Ok(Box::new(cloud)),
-        Err(error) => Err(unusable(network, error.to_string(), "mend the state file, or remove it to start with an empty cloud")),
+        Err(error) => {
+            Err(unusable(network, error.to_string(), "mend the state file, or remove it to start with an empty cloud"))
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Failure {
     pub fn render(&self) -> String {
         match self {
             Self::Inventory(problems) => problems.iter().map(problem).collect(),
-            Self::Plan(errors) => errors.iter().map(|e| line("error", &e.to_string(), Some(e.help()))).collect(),
+            Self::Plan(errors) => errors.iter().map(|e| line("error", &e.to_string(), Some(&e.help()))).collect(),
             Self::Cloud(errors) => errors.iter().map(|e| line("error", &e.to_string(), e.help.as_deref())).collect(),
             Self::Other { message, help } => line("error", message, help.as_deref()),
         }
@@ -43,6 +43,11 @@ impl Failure {
 
 /// A problem of the inventory, with the line that it is about.
 pub fn problem(problem: &rsgsync_core::inventory::Problem) -> String {
+    // A picture of an endless line helps nobody.
+    if problem.source_line().len() > 400 {
+        let place = format!("{}:{}:{}: {}", problem.path(), problem.line(), problem.column(), problem.message());
+        return line(if problem.is_warning() { "warning" } else { "error" }, &place, problem.help());
+    }
     let mut out = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
         .with_links(false)

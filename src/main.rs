@@ -51,6 +51,7 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Plan(args) => commands::plan::run(&context, args).await,
         Command::Apply(args) => commands::apply::run(&context, args).await,
         Command::Drift(args) => commands::drift::run(&context, args).await,
+        Command::Prove(args) => commands::prove::run(&context, args),
         Command::Validate(args) => commands::validate::run(&context, args),
         Command::Destroy(args) => commands::destroy::run(&context, args).await,
         Command::Matrix(args) => commands::matrix::run(&context, args),

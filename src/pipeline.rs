@@ -12,6 +12,7 @@ use rsgsync_core::link::scope;
 use rsgsync_core::name::ClusterName;
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, destroy, plan, split_flows};
+use rsgsync_core::rule::{Cidr, RulePeer};
 use rsgsync_engine::{Cloud, CloudError, Patience, StopSignal};
 
 use crate::args::{Changes, Selection};
@@ -50,23 +51,35 @@ impl Wish {
             return Ok(());
         }
         let message = self.verdict.refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n       ");
-        let help = "narrow the peers, or set the guard aside by name and with a reason under the cluster's `waive`";
+        let help = "narrow the peers, add a range that is yours to `trusted`, or set the guard aside by name and with a \
+                    reason under the cluster's `waive`";
         Err(Failure::new(message, help))
     }
 
     /// What the guards allow, and why; what they withdrew.
     pub fn notes(&self) -> Vec<String> {
         let allowed = self.verdict.allowed.iter().map(|(breach, allowed)| {
-            let rule = format!("{} is open to the world on `{}` (guard {})", breach.traffic, breach.security_group, breach.guard);
+            let RulePeer::Addresses(from) = breach.rule.peer else { return String::new() };
+            let rule =
+                format!("{} is open to {from} on `{}` (guard {})", breach.traffic, breach.security_group, breach.guard);
             match allowed {
                 Allowed::Waiver(why) => format!("{rule}: waived, {why}"),
-                Allowed::Row(reason) => format!(
-                    "{rule}: {} says so; narrow it with `narrow: [{{ row: {}, from: [PEER], why: … }}]` in cluster `{}`",
-                    reason.profile, reason.row, reason.cluster
-                ),
+                Allowed::Row(reason) if from == Cidr::ANY_V4 || from == Cidr::ANY_V6 => {
+                    format!(
+                        "{rule}: {}/{} says so; `narrow` the row to close it to the world",
+                        reason.profile, reason.row
+                    )
+                }
+                Allowed::Row(reason) => {
+                    format!("{rule}: {} allows more; is the range yours, add it to `trusted`", reason.profile)
+                }
             }
         });
-        let expired = self.verdict.expired.iter().map(|breach| format!("{breach}: the waiver has expired, the rule is withdrawn"));
+        let expired = self
+            .verdict
+            .expired
+            .iter()
+            .map(|breach| format!("{breach}: the waiver has expired, the rule is withdrawn"));
         allowed.chain(expired).collect()
     }
 
@@ -98,9 +111,12 @@ pub struct Opened {
 /// Opens the clouds of networks that have groups; makes no call.
 pub fn open(wish: &Wish) -> Result<Vec<Opened>, Failure> {
     let used = |n: &&Network| wish.desired.networks.get(&n.name).is_some_and(|d| !d.groups.is_empty());
-    let opened = wish.inventory.networks.values().filter(used).map(|network| {
-        clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud })
-    });
+    let opened = wish
+        .inventory
+        .networks
+        .values()
+        .filter(used)
+        .map(|network| clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud }));
     let (mut ok, mut errors) = (Vec::new(), Vec::new());
     for one in opened {
         match one {
@@ -172,12 +188,7 @@ fn inputs<'a>(
 }
 
 /// Makes the plan from what was read.
-pub fn make_plan(
-    wish: &Wish,
-    opened: &[Opened],
-    readings: Readings,
-    options: &PlanOptions,
-) -> Result<Plan, Failure> {
+pub fn make_plan(wish: &Wish, opened: &[Opened], readings: Readings, options: &PlanOptions) -> Result<Plan, Failure> {
     let Readings { observed, calls, desired } = readings;
     let inputs = inputs(opened, observed, calls);
     let mut plan = plan(&wish.inventory, &wish.flows, desired, inputs, &wish.guards, options)?;
@@ -201,12 +212,13 @@ pub fn make_destruction(
 
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
-    let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals } = changes;
+    let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals, allow_gap } = changes;
     Ok(PlanOptions {
         clusters: wish.clusters(clusters)?,
         add_only: *add_only,
         tidy: *tidy,
         take_over: *take_over,
         max_removals: *max_removals,
+        allow_gap: allow_gap.iter().cloned().collect(),
     })
 }

@@ -7,7 +7,7 @@ use rsgsync_core::name::NetworkName;
 use rsgsync_core::plan::{Action, Plan, Step};
 use rsgsync_engine::{CloudError, Done, Progress, Waiting};
 
-use crate::report::escape;
+use crate::report::{count, escape};
 
 /// The screen's lower edge.
 pub struct Screen {
@@ -74,7 +74,7 @@ impl Drop for Reading {
 }
 
 fn verb(step: &Step) -> String {
-    let rules = |n: usize| if n == 1 { "1 rule".to_owned() } else { format!("{n} rules") };
+    let rules = |n: usize| count(n, "rule");
     match step.action {
         Action::CreateGroup => "create group".to_owned(),
         Action::SetMarks => "mark".to_owned(),
@@ -115,6 +115,6 @@ impl Progress for Screen {
     }
 
     fn reading_back(&self, network: &NetworkName, groups: usize) {
-        self.say(&format!("{network}: reading {groups} changed groups back"));
+        self.say(&format!("{network}: reading {} back", count(groups, "changed group")));
     }
 }

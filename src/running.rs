@@ -39,10 +39,8 @@ pub async fn carry(
     let value = serde_json::to_value(document).unwrap_or_default();
     let mut journal = Journal::create(&path, value)
         .map_err(|error| Failure::new(error.to_string(), "choose another place with --journal FILE"))?;
-    let of_network: Vec<Vec<Step>> = opened
-        .iter()
-        .map(|o| plan.steps.iter().filter(|s| s.network == o.network.name).cloned().collect())
-        .collect();
+    let of_network: Vec<Vec<Step>> =
+        opened.iter().map(|o| plan.steps.iter().filter(|s| s.network == o.network.name).cloned().collect()).collect();
     let runs: Vec<Run<'_>> = opened
         .iter()
         .zip(&of_network)
@@ -95,7 +93,10 @@ fn report(plan: &Plan, outcome: &Outcome) {
     match &outcome.stopped {
         Some(Stopped::Signal) => eprintln!("stopped as asked"),
         Some(Stopped::Journal(error)) => {
-            eprint!("{}", line("error", &error.to_string(), Some("no further call was made; free some room and apply again")));
+            eprint!(
+                "{}",
+                line("error", &error.to_string(), Some("no further call was made; free some room and apply again"))
+            );
         }
         None => {}
     }

@@ -47,6 +47,8 @@ pub enum Fate {
     Held,
     /// Unwanted, but the inventory says to leave it alone.
     Ignored,
+    /// Unwanted, but the plan may only add.
+    Spared,
     /// Not ours.
     Foreign,
     /// Not ours, and it does the job of a wanted rule.
@@ -181,15 +183,16 @@ fn side(
         missing = missing.difference(&PacketSet::of([rule(i)]));
     }
 
-    let kept: Vec<Rule> = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i)).collect();
-    let needed: BTreeSet<Rule> = without_covered(kept).into_iter().collect();
+    let adds = fewest(&goal, missing, direction);
+    let kept = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i));
+    let needed: BTreeSet<Rule> = without_covered(kept.chain(adds.iter().copied()).collect()).into_iter().collect();
     for &i in indices {
         if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && !needed.contains(&rule(i)) {
             out.fates[i] = Fate::Redundant;
         }
     }
 
-    for rule in fewest(&goal, missing, direction) {
+    for rule in adds {
         let reasons: BTreeSet<_> = required
             .iter()
             .filter(|r| crate::packets::overlap(&r.rule, &rule))

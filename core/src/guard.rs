@@ -189,43 +189,50 @@ pub fn guard_set(group: &DesiredGroup, inventory: &Inventory, today: Date) -> Gu
     GuardSet { guards: guards.collect(), exempt: exempt.collect() }
 }
 
+impl GuardSet {
+    /// The guard that forbids a rule which stands in this group, if any does; `trusted` ranges are not public.
+    pub fn forbids(&self, rule: &Rule, trusted: &[Cidr]) -> Option<&Guard> {
+        let RulePeer::Addresses(cidr) = rule.peer else { return None };
+        if rule.direction != Direction::Ingress || !is_public(cidr, trusted) {
+            return None;
+        }
+        let exempt = |traffic: Traffic| {
+            let covers =
+                |(open, range): &(Traffic, Cidr)| intersection(*open, traffic) == Some(traffic) && range.contains(cidr);
+            self.exempt.iter().any(covers)
+        };
+        guarded(&self.guards, rule.traffic).find(|(_, traffic)| !exempt(*traffic)).map(|(guard, _)| guard)
+    }
+}
+
 /// What the guards forbid, group by group.
 #[derive(Debug, Clone, Default)]
 pub struct GuardsInForce {
     sets: BTreeMap<(NetworkName, String), GuardSet>,
-    /// Every guard of any group, by name, and the groups in which it is waived.
-    all: BTreeMap<Arc<str>, (Guard, Vec<String>)>,
+    /// Guards of the user's own and of rows, beside those that ship; no two of one name and traffic.
+    more: Vec<Guard>,
 }
 
 impl GuardsInForce {
     /// What they forbid in every desired group.
     pub fn of(desired: &Desired, inventory: &Inventory, today: Date) -> Self {
-        let mut found = Self::default();
-        for guard in guards().iter().chain(&inventory.guards) {
-            found.all.insert(Arc::clone(&guard.name), (guard.clone(), Vec::new()));
-        }
+        let mut found = Self { more: inventory.guards.clone(), ..Self::default() };
         let groups = desired.networks.iter().flat_map(|(name, network)| network.groups.iter().map(move |g| (name, g)));
         for (network, group) in groups {
-            let set = guard_set(group, inventory, today);
             for guard in guards_of(group, inventory) {
-                let waived = set.guards.iter().all(|in_force| in_force.name != guard.name);
-                let (listed, groups) =
-                    found.all.entry(Arc::clone(&guard.name)).or_insert_with(|| (guard.clone(), Vec::new()));
-                let new = guard.traffic.iter().filter(|traffic| !listed.traffic.contains(traffic));
-                let new: Vec<Traffic> = new.copied().collect();
-                listed.traffic.extend(new);
-                if waived {
-                    groups.push(format!("{network}/{}", group.security_group));
+                if found.all().all(|known| !same(known, &guard)) {
+                    found.more.push(guard);
                 }
             }
-            found.sets.insert((network.clone(), group.security_group.to_string()), set);
+            let key = (network.clone(), group.security_group.to_string());
+            found.sets.insert(key, guard_set(group, inventory, today));
         }
         found
     }
 
-    /// Every guard of any group, by name.
+    /// Every guard: those that ship, the user's own, and those of rows; of a name there may be several with other traffic.
     pub fn all(&self) -> impl Iterator<Item = &Guard> {
-        self.all.values().map(|(guard, _)| guard)
+        guards().iter().chain(&self.more)
     }
 
     /// What they forbid in one group.
@@ -233,10 +240,15 @@ impl GuardsInForce {
         self.sets.get(&(network.clone(), security_group.to_owned()))
     }
 
-    /// Groups, `NETWORK/SECURITY_GROUP`, in which the guard is waived.
+    /// Groups, `NETWORK/SECURITY_GROUP`, in which the guard is set aside: waived, or a row's of other clusters.
     pub fn waived(&self, guard: &Guard) -> Vec<String> {
-        self.all.get(&guard.name).map(|(_, groups)| groups.clone()).unwrap_or_default()
+        let waived = self.sets.iter().filter(|(_, set)| set.guards.iter().all(|known| !same(known, guard)));
+        waived.map(|((network, group), _)| format!("{network}/{group}")).collect()
     }
+}
+
+fn same(a: &Guard, b: &Guard) -> bool {
+    a.name == b.name && a.traffic == b.traffic
 }
 
 impl std::fmt::Display for Breach {

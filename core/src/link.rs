@@ -107,7 +107,7 @@ pub fn link<'a>(
             let open: Vec<Rule> = open.collect();
             wanted.rules.extend(open.into_iter().map(|rule| crate::desired::DesiredRule { rule, reasons: Vec::new() }));
         }
-        wanted.rules.sort_by(|a, b| a.rule.cmp(&b.rule));
+        wanted.rules.sort_by_key(|r| r.rule);
         Linked { desired, observed, atom: observed.map_or(desired.atom, |g| g.atom), wanted }
     });
     let linked: Vec<Linked<'a>> = linked.collect();

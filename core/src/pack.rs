@@ -55,6 +55,8 @@ pub struct GroupChanges {
     pub create: Option<String>,
     /// Marks that the group gets.
     pub group_marks: Vec<(Mark, Origin)>,
+    /// Marks that the group loses.
+    pub group_unmarks: Vec<Mark>,
     /// Rules to add, with description and marks.
     pub adds: Vec<StepRule>,
     /// Rules to remove.
@@ -84,6 +86,8 @@ pub struct Call {
     pub removes: Vec<StepRule>,
     /// Marks that the group gets.
     pub group_marks: Vec<(Mark, Origin)>,
+    /// Marks that the group loses.
+    pub group_unmarks: Vec<Mark>,
     /// The new group's description.
     pub description: Option<String>,
 }
@@ -98,6 +102,7 @@ impl Call {
             adds: Vec::new(),
             removes: Vec::new(),
             group_marks: Vec::new(),
+            group_unmarks: Vec::new(),
             description: None,
         }
     }
@@ -116,9 +121,8 @@ pub fn one_call_a_direction(changes: &GroupChanges, dialect: &Dialect) -> Vec<Ca
         call.adds = dialect.default_rules.iter().map(|rule| StepRule::plain(*rule)).collect();
         calls.push(call);
     } else if !changes.group_marks.is_empty() {
-        let mut call = Call::new(Action::SetMarks, None);
-        call.group_marks = changes.group_marks.clone();
-        calls.push(call);
+        let group_marks = changes.group_marks.clone();
+        calls.push(Call { group_marks, ..Call::new(Action::SetMarks, None) });
     }
     for (action, adds, removes) in [
         (Action::AddRules, &changes.adds, &Vec::new()),
@@ -136,6 +140,10 @@ pub fn one_call_a_direction(changes: &GroupChanges, dialect: &Dialect) -> Vec<Ca
                 calls.push(Call { adds, removes, ..Call::new(action, Some(direction)) });
             }
         }
+    }
+    if !changes.group_unmarks.is_empty() {
+        let group_unmarks = changes.group_unmarks.clone();
+        calls.push(Call { group_unmarks, ..Call::new(Action::SetMarks, None) });
     }
     if changes.delete {
         calls.push(Call::new(Action::DeleteGroup, None));

@@ -334,7 +334,8 @@ impl GroupProof<'_> {
         let range = |(traffic, cidr): &(Traffic, Cidr)| rule(RulePeer::Addresses(*cidr), *traffic);
         let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
         let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text)).chain(self.case.trusted.iter().copied());
-        let harmless: Vec<Rule> = private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL)).chain(exempt).collect();
+        let harmless: Vec<Rule> =
+            private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL)).chain(exempt).collect();
         for step in self.steps.iter().filter(|s| changes_rules(s)) {
             for add in step.adds.iter().map(|a| a.rule).filter(|r| r.direction == Direction::Ingress) {
                 if !matches!(add.peer, RulePeer::Addresses(_)) {

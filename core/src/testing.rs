@@ -96,6 +96,7 @@ pub fn step(id: u32, group: &str, action: Action, adds: &[&str], removes: &[&str
         adds: of(adds),
         removes: of(removes),
         group_marks: Vec::new(),
+        group_unmarks: Vec::new(),
         description: None,
     }
 }

@@ -5,7 +5,7 @@ use crate::packets::PacketSet;
 use crate::plan::{Action, Plan};
 use crate::rule::{Cidr, Direction, Rule, RulePeer};
 
-/// Traffic by group, as people read it: `10250/tcp on rancher-nodes`; sorted.
+/// Traffic by group, as people read it: `22/tcp, 10250/tcp on rancher-nodes`; sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct World {
     /// Not open to public addresses before the plan, and open after it.
@@ -37,7 +37,8 @@ pub fn world(plan: &Plan) -> World {
                 let mut traffics: Vec<_> = set.cover(Direction::Ingress).into_iter().map(|r| r.traffic).collect();
                 traffics.sort_unstable();
                 traffics.dedup();
-                traffics.into_iter().map(|t| format!("{t} on {name}")).collect::<Vec<_>>()
+                let traffics: Vec<String> = traffics.iter().map(ToString::to_string).collect();
+                (!traffics.is_empty()).then(|| format!("{} on {name}", traffics.join(", ")))
             };
             world.opens.extend(spell(after.difference(&before)));
             world.closes.extend(spell(before.difference(&after)));

@@ -10,7 +10,7 @@ use rsgsync_core::profile::Catalog;
 use rsgsync_core::rule::{Direction, RulePeer};
 
 const SIMULATED: ProviderSpec =
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"] };
+    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"], absent: None };
 
 const INVENTORY: &str = r#"
 version: 1

@@ -1,6 +1,6 @@
 //! `rsgsync apply`: make it so.
 
-use rsgsync_core::plan::Plan;
+use rsgsync_core::plan::{Plan, Step};
 
 use super::{Context, Exit, documented};
 use crate::args::{ApplyArgs, Format};
@@ -40,7 +40,10 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
         eprintln!("unconfirmed: every call was made, but reading back failed");
         return Ok(Exit::Partial);
     }
-    let left = make_plan(&wish, &opened, again, &options)?;
+    let mut left = make_plan(&wish, &opened, again, &options)?;
+    // A network that could not be read at first was not in the plan.
+    let was_read = |step: &Step| plan.networks.iter().any(|n| n.network.name == step.network && n.observed.is_ok());
+    left.steps.retain(was_read);
     if !left.in_sync() {
         let (adds, removes) = left.counts();
         eprintln!("unconfirmed: after the last call, {} are still to add and {removes} to remove", count(adds, "rule"));

@@ -7,12 +7,13 @@ pub mod drift;
 pub mod matrix;
 pub mod plan;
 pub mod profile;
+pub mod prove;
 pub mod validate;
 
 use std::process::ExitCode;
 
 use jiff::civil::Date;
-use rsgsync_core::document::{Document, GuardEntry, document};
+use rsgsync_core::document::{Document, document};
 use rsgsync_core::plan::Plan;
 
 use crate::args::{Format, Global};
@@ -83,13 +84,7 @@ impl Context<'_> {
 
 /// A plan as a document, with the guards that were checked.
 pub fn documented(plan: &Plan, wish: &Wish) -> Document {
-    let guards = wish.guards.all().map(|guard| GuardEntry {
-        name: guard.name.to_string(),
-        traffic: guard.traffic.iter().map(ToString::to_string).collect(),
-        why: guard.why.clone(),
-        waived: wish.guards.waived(guard),
-    });
-    document(plan, guards.collect(), concat!("rsgsync ", env!("CARGO_PKG_VERSION")))
+    document(plan, &wish.guards, concat!("rsgsync ", env!("CARGO_PKG_VERSION")))
 }
 
 /// A document as JSON text.

@@ -5,9 +5,9 @@ use rsgsync_core::flow::Why;
 use super::{Context, Exit, print};
 use crate::args::{Format, ValidateArgs};
 use crate::failure::{Failure, line, problem};
+use crate::load;
 use crate::pipeline::wish;
 use crate::report::{count, text};
-use crate::load;
 
 /// Checks an inventory without asking any cloud.
 pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> {
@@ -22,9 +22,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
     let groups: usize = wish.inventory.clusters.values().map(|c| c.groups.len()).sum();
     let report = match context.global.format {
         Format::Json => {
-            let entry = |u: &rsgsync_core::flow::Unopened| {
-                serde_json::json!({ "network": u.network, "cluster": u.cluster, "row": u.row, "why": u.why.to_string() })
-            };
+            let entry = |u: &rsgsync_core::flow::Unopened| serde_json::json!({ "network": u.network, "cluster": u.cluster, "row": u.row, "why": u.why.to_string() });
             let value = serde_json::json!({
                 "version": 1,
                 "valid": true,

@@ -39,6 +39,9 @@ mod tests {
 
     #[test]
     fn one_is_singular() {
-        assert_eq!((count(1, "rule"), count(0, "rule"), count(2, "rule")), ("1 rule".into(), "0 rules".into(), "2 rules".into()));
+        assert_eq!(
+            (count(1, "rule"), count(0, "rule"), count(2, "rule")),
+            ("1 rule".into(), "0 rules".into(), "2 rules".into())
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use rsgsync_core::diff::Fate;
 use rsgsync_core::document::{WitnessEntry, peer_entry};
-use rsgsync_core::flow::{End, Flow, Unopened, Why, WithoutMembers};
+use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
 use rsgsync_core::observed::ObservedRule;
 use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, Step, StepRule};
 use rsgsync_core::rule::{Direction, Rule};
@@ -31,6 +31,7 @@ pub fn plan(plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) -> String
     for network in &plan.networks {
         head(&mut out, network);
     }
+    adoptions(&mut out, plan);
     assumptions(&mut out, plan);
     for network in &plan.networks {
         for group in &network.groups {
@@ -75,22 +76,47 @@ fn head(out: &mut String, network: &NetworkPlan) {
     }
 }
 
+/// Groups that are taken over, and what that costs them.
+fn adoptions(out: &mut String, plan: &Plan) {
+    for network in &plan.networks {
+        for group in network.groups.iter().filter(|g| g.status == GroupStatus::Adopt) {
+            let of_group = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == group.atom);
+            let goes: usize = of_group.filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
+            let name = escape(network.group_name(group.atom));
+            let _ = writeln!(
+                out,
+                "{} {name}: all its rules become rsgsync's; {} will go",
+                paint(CHANGE, "ADOPTS"),
+                count(goes, "rule")
+            );
+        }
+    }
+}
+
 fn assumptions(out: &mut String, plan: &Plan) {
-    let assumed: Vec<String> =
-        plan.assumed.iter().map(|a| format!("{} {}={} ({})", a.cluster, a.option, a.value, a.source)).collect();
+    let mut by_source: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+    for a in &plan.assumed {
+        by_source.entry((a.cluster.to_string(), &a.source)).or_default().push(format!("{}={}", a.option, a.value));
+    }
+    let assumed: Vec<String> = by_source
+        .into_iter()
+        .map(|((cluster, source), options)| format!("{cluster} {} ({source})", options.join(" ")))
+        .collect();
     let mut undecided: BTreeMap<(String, String), usize> = BTreeMap::new();
     for row in &plan.unopened {
         if let Why::OptionNotSet(options) = &row.why {
             *undecided.entry((row.cluster.to_string(), options.join(", "))).or_default() += 1;
         }
     }
-    let undecided: Vec<String> =
-        undecided.into_iter().map(|((cluster, options), rows)| format!("{cluster} {options} ({})", count(rows, "row"))).collect();
+    let undecided: Vec<String> = undecided
+        .into_iter()
+        .map(|((cluster, options), rows)| format!("{cluster} {options} ({})", count(rows, "row")))
+        .collect();
     if !assumed.is_empty() {
-        let _ = writeln!(out, "{}", paint(FAINT, &format!("assumed: {}", assumed.join(", "))));
+        let _ = writeln!(out, "{}", paint(FAINT, &format!("assumed: {}", assumed.join("\n         "))));
     }
     if !undecided.is_empty() {
-        let _ = writeln!(out, "{}", paint(FAINT, &format!("undecided: {}", undecided.join(", "))));
+        let _ = writeln!(out, "{}", paint(FAINT, &format!("undecided: {}", undecided.join("\n           "))));
     }
 }
 
@@ -102,10 +128,6 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
     };
     let _ = write!(out, "\n{} {}", paint(style, sign), paint(BOLD, network.group_name(group.atom)));
     let _ = writeln!(out, "  {}", escape(&summary(network, group, steps)));
-    if group.status == GroupStatus::Adopt {
-        let goes: usize = steps.iter().filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
-        let _ = writeln!(out, "    {} this group: rsgsync will own all its rules; {} will go", paint(CHANGE, "ADOPTS"), count(goes, "rule"));
-    }
     for step in steps {
         let line = |sign, rule: &StepRule, why: String| rule_line(network, sign, &rule.rule, &why);
         match step.action {
@@ -114,8 +136,15 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
                 step.removes.iter().for_each(|r| out.push_str(&line('−', r, why_removed(group, r))));
             }
             Action::SetMarks => {
-                step.adds.iter().for_each(|r| out.push_str(&line('=', r, "another owner's; gets our mark beside theirs".into())));
-                step.removes.iter().for_each(|r| out.push_str(&line('=', r, "another owner's too; loses our mark, stays".into())));
+                for mark in &step.group_unmarks {
+                    let _ = writeln!(out, "    {} mark {mark}", paint(REMOVE, "−"));
+                }
+                step.adds
+                    .iter()
+                    .for_each(|r| out.push_str(&line('=', r, "another owner's; gets our mark beside theirs".into())));
+                step.removes
+                    .iter()
+                    .for_each(|r| out.push_str(&line('=', r, "another owner's too; loses our mark, stays".into())));
             }
             Action::UpdateDescriptions => described(out, network, group, step),
             Action::CreateGroup | Action::DeleteGroup => {}
@@ -124,29 +153,45 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
 }
 
 fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> String {
-    let fate = |wanted: Fate| group.diff.fates.iter().filter(|f| **f == wanted).count();
     let added: usize = steps.iter().filter(|s| s.action == Action::AddRules).map(|s| s.adds.len()).sum();
     let removed: usize = steps.iter().filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
     let mut parts = Vec::new();
     match group.status {
-        GroupStatus::Create => parts.push(format!("new group · {}", count(group.rules_after, "rule"))),
+        GroupStatus::Create => {
+            let own = group.rules_after - added;
+            let own = if own > 0 { format!(" and {own} of the cloud's own") } else { String::new() };
+            parts.push(format!("new group · {}{own}", count(added, "rule")));
+        }
         GroupStatus::Delete => parts.push(format!("deleted with {}", count(group.rules_before, "rule"))),
-        _ => {
-            let id = network.observed_group(group.atom).map(|g| g.id.to_string()).unwrap_or_default();
-            parts.push(format!("{id}  {}  +{added} −{removed}", group.ownership));
-        }
+        GroupStatus::InSync => parts.push(format!("{}  {}", id(network, group), group.ownership)),
+        _ => parts.push(format!("{}  {}  +{added} −{removed}", id(network, group), group.ownership)),
     }
-    let foreign = fate(Fate::Foreign) + fate(Fate::Satisfies);
-    let kept = if group.status == GroupStatus::Create { 0 } else { group.rules_after - added - foreign };
-    for (n, what) in [(kept, "kept"), (foreign, "foreign, left alone"), (fate(Fate::Redundant), "redundant (--tidy)")] {
-        if n > 0 && group.status != GroupStatus::Delete {
-            parts.push(format!("{n} {what}"));
-        }
+    if !matches!(group.status, GroupStatus::Create | GroupStatus::Delete) {
+        parts.extend(fates(group));
     }
     if let Some(quota) = &group.quota {
         parts.push(format!("quota {} of {} {}", quota.used, quota.of, quota.what));
     }
     parts.join(" · ")
+}
+
+fn id(network: &NetworkPlan, group: &GroupPlan) -> String {
+    network.observed_group(group.atom).map(|g| g.id.to_string()).unwrap_or_default()
+}
+
+/// What becomes of the rules that stay: `14 kept`, `2 foreign, left alone` …
+fn fates(group: &GroupPlan) -> Vec<String> {
+    let with = |wanted: &[Fate]| group.diff.fates.iter().filter(|f| wanted.contains(f)).count();
+    let counts = [
+        (with(&[Fate::Keep, Fate::Redundant, Fate::Outbound, Fate::Join]), "kept"),
+        (with(&[Fate::Foreign]), "foreign, left alone"),
+        (with(&[Fate::Satisfies]), "foreign, needed"),
+        (with(&[Fate::Redundant]), "redundant (--tidy)"),
+        (with(&[Fate::Held]), "held"),
+        (with(&[Fate::Ignored]), "ignored"),
+        (with(&[Fate::Spared]), "unwanted, left by --add-only"),
+    ];
+    counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
 }
 
 fn rule_line(network: &NetworkPlan, sign: char, rule: &Rule, why: &str) -> String {
@@ -175,20 +220,25 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
     format!("{account}{}", name.into_iter().flatten().next().unwrap_or_default())
 }
 
+/// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.
 fn why_added(rule: &StepRule) -> String {
-    let whys: BTreeSet<&str> = rule.reasons.iter().map(|r| &*r.why).collect();
-    let rows: BTreeSet<String> = rule.reasons.iter().map(|r| format!("{}/{}", r.profile, r.row)).collect();
-    let rows: Vec<String> = rows.into_iter().collect();
-    let whys = whys.into_iter().collect::<Vec<_>>().join("; ");
-    match rows.as_slice() {
-        [] if whys.is_empty() => "outbound is open".to_owned(),
-        [] => whys,
-        [one] => format!("{whys}  [{one}]"),
-        [first, rest @ ..] => format!("{whys}  [{first} and {} more]", rest.len()),
+    match rule.reasons.as_slice() {
+        [] => "outbound is open".to_owned(),
+        [one] => format!("{}  [{}]", one.why, row(one)),
+        [first, more @ ..] => format!("{}  [{} +{}]", first.why, row(first), more.len()),
     }
 }
 
+/// The row's id; a rule of the user's own is `rule 1`, or its ticket.
+fn row(reason: &Reason) -> String {
+    let numbered = reason.row.bytes().all(|b| b.is_ascii_digit());
+    if numbered { format!("rule {}", reason.row) } else { reason.row.to_string() }
+}
+
 fn why_removed(group: &GroupPlan, rule: &StepRule) -> String {
+    if group.status == GroupStatus::Delete {
+        return "frees the group that it refers to".to_owned();
+    }
     let overlapping = group.wanted.iter().any(|w| {
         w.rule.direction == rule.rule.direction && w.rule.peer == rule.rule.peer && {
             let ((a, b), (c, d)) = (w.rule.traffic.points(), rule.rule.traffic.points());
@@ -205,33 +255,47 @@ fn described(out: &mut String, network: &NetworkPlan, group: &GroupPlan, step: &
     for rule in &step.adds {
         let same = |o: &&ObservedRule| o.rule == rule.rule && (rule.id.is_none() || o.id == rule.id);
         let old = observed.iter().find(same).map_or("", |o| o.description.as_str());
-        let words: String = TextDiff::from_words(old, rule.description.as_str())
-            .iter_all_changes()
-            .map(|change| match change.tag() {
-                ChangeTag::Equal => escape(change.value()),
-                ChangeTag::Delete => paint(REMOVE, &format!("[−{}−]", change.value())),
-                ChangeTag::Insert => paint(ADD, &format!("[+{}+]", change.value())),
-            })
-            .collect();
+        let new = format!("“{}”", escape(&rule.description));
+        let words: String = if old.is_empty() { paint(ADD, &new) } else { changed_words(old, &rule.description) };
         let (way, side) = way(rule.rule.direction);
         let traffic = rule.rule.traffic.to_string();
         let peer = escape(&peer(network, &rule.rule));
-        let _ = writeln!(out, "    {} {way:<4}{traffic:<18}{side:<5}{peer:<26} description {words}", paint(CHANGE, "~"));
+        let _ =
+            writeln!(out, "    {} {way:<4}{traffic:<18}{side:<5}{peer:<26} description {words}", paint(CHANGE, "~"));
     }
 }
 
+fn changed_words(old: &str, new: &str) -> String {
+    TextDiff::from_words(old, new)
+        .iter_all_changes()
+        .map(|change| match change.tag() {
+            ChangeTag::Equal => escape(change.value()),
+            ChangeTag::Delete => paint(REMOVE, &format!("[−{}−]", change.value())),
+            ChangeTag::Insert => paint(ADD, &format!("[+{}+]", change.value())),
+        })
+        .collect()
+}
+
+/// Groups without steps: a line where there is something to say, a number for the rest.
 fn quiet_groups(out: &mut String, plan: &Plan) {
     let mut in_sync = 0;
     for network in &plan.networks {
         for group in &network.groups {
-            in_sync += usize::from(group.status == GroupStatus::InSync);
             let name = network.group_name(group.atom);
+            let tells = group.diff.fates.iter().any(|f| !matches!(f, Fate::Keep | Fate::Outbound));
+            if group.status == GroupStatus::InSync && tells {
+                let _ = writeln!(out, "\n= {}  {}", paint(BOLD, name), escape(&summary(network, group, &[])));
+            } else {
+                in_sync += usize::from(group.status == GroupStatus::InSync);
+            }
             if group.outbound_closed {
-                let _ = writeln!(out, "{} {} lets not everything out; the group is not ours to open", paint(CHANGE, "note"), escape(name));
+                let text = format!("{name} does not let everything out; the group is not ours to open");
+                let _ = writeln!(out, "{} {}", paint(CHANGE, "note"), escape(&text));
             }
             if group.stale_descriptions > 0 && group.status == GroupStatus::InSync {
                 let stale = count(group.stale_descriptions, "description");
-                let _ = writeln!(out, "{} {}: {stale} would read otherwise (--tidy)", paint(FAINT, "note"), escape(name));
+                let _ =
+                    writeln!(out, "{} {}: {stale} would read otherwise (--tidy)", paint(FAINT, "note"), escape(name));
             }
         }
     }
@@ -243,7 +307,8 @@ fn quiet_groups(out: &mut String, plan: &Plan) {
 fn held_and_ignored(out: &mut String, plan: &Plan) {
     for (fate, word, why) in [
         (Fate::Held, "held", "asked for by a row that is not opened"),
-        (Fate::Ignored, "ignored", "the inventory or --add-only leaves it alone"),
+        (Fate::Ignored, "ignored", "the inventory says to leave it alone"),
+        (Fate::Spared, "spared", "required by nothing; --add-only leaves it"),
     ] {
         for network in &plan.networks {
             for group in &network.groups {
@@ -251,7 +316,8 @@ fn held_and_ignored(out: &mut String, plan: &Plan) {
                 for (rule, _) in observed.rules.iter().zip(&group.diff.fates).filter(|(_, f)| **f == fate) {
                     let (way, side) = way(rule.rule.direction);
                     let peer = peer(network, &rule.rule);
-                    let rule = format!("{way} {} {side} {peer} on {}", rule.rule.traffic, network.group_name(group.atom));
+                    let rule =
+                        format!("{way} {} {side} {peer} on {}", rule.rule.traffic, network.group_name(group.atom));
                     let _ = writeln!(out, "{} {}   {}", paint(CHANGE, word), escape(&rule), paint(FAINT, why));
                 }
             }
@@ -296,10 +362,12 @@ fn not_opened(out: &mut String, rows: &[Unopened]) {
         out.push('\n');
     }
     for ((cluster, what), rows) in lines {
-        let _ = writeln!(out, "{} {cluster}  {}   {}", paint(CHANGE, "not opened"), rows.join(", "), paint(FAINT, &what));
+        let _ =
+            writeln!(out, "{} {cluster}  {}   {}", paint(CHANGE, "not opened"), rows.join(", "), paint(FAINT, &what));
     }
 }
 
+/// A line for each end that is reached: `lost  prod/etcd: 2379/tcp from prod/control, …`.
 fn flows(out: &mut String, word: &str, flows: &[Flow]) {
     let end = |end: &End| match end {
         End::Group(cluster, group) => format!("{cluster}/{group}"),
@@ -307,9 +375,17 @@ fn flows(out: &mut String, word: &str, flows: &[Flow]) {
         End::Cidr(cidr) => cidr.to_string(),
         End::SelfGroup => "itself".to_owned(),
     };
+    let mut reached: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
     for flow in flows {
-        let line = format!("{} from {} to {}", flow.traffic, end(&flow.from), end(&flow.to));
-        let _ = writeln!(out, "{} {}   {}", paint(CHANGE, word), escape(&line), paint(FAINT, &flow.reason.why));
+        let by_source = reached.entry(end(&flow.to)).or_default();
+        by_source.entry(end(&flow.from)).or_default().insert(flow.traffic.to_string());
+    }
+    for (to, sources) in reached {
+        let sources = sources
+            .into_iter()
+            .map(|(from, traffic)| format!("{} from {from}", traffic.into_iter().collect::<Vec<_>>().join(" ")));
+        let line = format!("{to}: {}", sources.collect::<Vec<_>>().join(", "));
+        let _ = writeln!(out, "{}  {}", paint(CHANGE, word), escape(&line));
     }
 }
 
@@ -317,17 +393,30 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
     let of = |action: Action| plan.steps.iter().filter(|s| s.action == action).count();
     let (adds, removes) = plan.counts();
     out.push('\n');
+    if plan.networks.iter().all(|n| n.observed.is_err()) {
+        let _ = writeln!(out, "{}   nothing could be read: nothing is planned, nothing is proved", paint(BOLD, "Plan"));
+        return;
+    }
     if plan.steps.is_empty() {
+        let spared = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
+        let what =
+            if spared { "nothing to add" } else { "nothing to do: what the cloud has is what the inventory needs" };
         if plan.networks.iter().all(|n| n.observed.is_ok()) {
-            let _ = writeln!(out, "{}   nothing to do: what the cloud has is what the inventory needs", paint(BOLD, "Plan"));
+            let _ = writeln!(out, "{}   {what}", paint(BOLD, "Plan"));
         }
     } else {
         let world = world(plan);
         let side = |word: &str, entries: &[String]| match entries {
             [] => format!("{word} nothing"),
-            some => format!("{word} {}", some.join(", ")),
+            some => format!("{word} {}", some.join("; ")),
         };
-        let _ = writeln!(out, "{}  {} · {}", paint(BOLD, "World"), side("opens", &world.opens), side("closes", &world.closes));
+        let _ = writeln!(
+            out,
+            "{}  {} · {}",
+            paint(BOLD, "World"),
+            side("opens", &world.opens),
+            side("closes", &world.closes)
+        );
         let mut parts = Vec::new();
         for (n, what) in [(of(Action::CreateGroup), "to create"), (of(Action::DeleteGroup), "to delete")] {
             if n > 0 {
@@ -343,6 +432,14 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
         let _ = writeln!(out, "{}  apply will refuse: {reason}; --max-removals N allows it", paint(REMOVE, "Blast"));
     }
     let proof = &plan.proof;
+    for (network, group, rule) in &proof.gaps {
+        let Some(network) = plan.networks.iter().find(|n| n.network.name == *network) else { continue };
+        let (way, side) = way(rule.direction);
+        let flow = format!("{way} {} {side} {} on {}", rule.traffic, peer(network, rule), network.group_name(*group));
+        let steps = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == *group);
+        let steps = steps.map(|s| s.id.0.to_string()).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "{}    {} may be cut while steps {steps} run", paint(CHANGE, "Gap"), escape(&flow));
+    }
     match witness {
         None => {
             let _ = writeln!(
@@ -355,7 +452,8 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
             );
         }
         Some(witness) => {
-            let at = format!("{}: step {} on {}: {}", witness.fault, witness.step.0, witness.security_group, witness.packet);
+            let at =
+                format!("{}: step {} on {}: {}", witness.fault, witness.step.0, witness.security_group, witness.packet);
             let _ = writeln!(out, "{}  {}", paint(BOLD, "Proof"), paint(REMOVE, &format!("FAILS  {at}")));
         }
     }

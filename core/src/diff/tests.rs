@@ -65,7 +65,7 @@ fn half_a_range_gets_only_the_other_half() {
 #[test]
 fn a_hole_on_both_sides_is_one_rule() {
     let wish = wanted(&["10250-10252/tcp from g:web"]);
-    check(&wish, EXCLUSIVE, &["10251/tcp from g:web"], &["10250-10252/tcp from g:web"], &[Fate::Keep]);
+    check(&wish, EXCLUSIVE, &["10251/tcp from g:web"], &["10250-10252/tcp from g:web"], &[Fate::Redundant]);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn ignored_traffic_is_neither_removed_nor_added() {
 #[test]
 fn outbound_is_not_narrowed_unless_strict() {
     let one = "443/tcp to 192.0.2.1/32";
-    check(&wanted(&["all to 0.0.0.0/0"]), EXCLUSIVE, &[one], &["all to 0.0.0.0/0"], &[Fate::Keep]);
+    check(&wanted(&["all to 0.0.0.0/0"]), EXCLUSIVE, &[one], &["all to 0.0.0.0/0"], &[Fate::Redundant]);
     check(&wanted(&[one]), EXCLUSIVE, &["all to 0.0.0.0/0"], &[], &[Fate::Outbound]);
     let strict = Wanted { egress: EgressMode::Strict, ..wanted(&[one]) };
     check(&strict, EXCLUSIVE, &["all to 0.0.0.0/0"], &[one], &[Fate::Remove]);

@@ -270,3 +270,14 @@ fn every_port_that_the_sources_warn_of_has_a_guard() {
         assert!(traffic.into_iter().all(|traffic| without(traffic, &all).is_empty()), "{text}");
     }
 }
+
+#[test]
+fn a_row_s_guard_is_set_aside_in_groups_of_other_clusters() {
+    let mut inventory = wireguard("443/tcp");
+    inventory.add_cluster("other", "k3s").set("cni_backend", "vxlan").add_group("all", &["k3s-server"]);
+    let in_force = GuardsInForce::of(&of(&inventory), &inventory, TODAY);
+    let guard = in_force.all().find(|guard| &*guard.name == "wireguard-v4").expect("the row is open");
+    assert_eq!(in_force.waived(guard), ["eu/other-all"]);
+    let etcd = in_force.all().find(|guard| &*guard.name == "etcd-public").expect("it ships");
+    assert_eq!(in_force.waived(etcd), [""; 0]);
+}

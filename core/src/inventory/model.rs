@@ -82,6 +82,8 @@ pub struct ProviderSpec {
     pub keys: &'static [(&'static str, PlaceKind)],
     /// Keys that must be there.
     pub required: &'static [&'static str],
+    /// Set where this build knows the word but lacks the provider: what to do about it.
+    pub absent: Option<&'static str>,
 }
 
 /// Nodes that form one Kubernetes cluster.

@@ -28,7 +28,7 @@ pub(super) fn network(cx: &Context<'_>, key: &Key, node: &Node) -> Option<Networ
     let links = fields.get("links").map(|node| links(cx, node)).unwrap_or_default();
     fields.finish();
 
-    let words: Vec<&str> = cx.providers.iter().map(|spec| spec.word).collect();
+    let words: Vec<&str> = cx.providers.iter().filter(|spec| spec.absent.is_none()).map(|spec| spec.word).collect();
     let help = format!("write one of {}", words.join(", "));
     let ((spec, place), rest) = match places.split_first() {
         Some(split) => split,
@@ -40,6 +40,11 @@ pub(super) fn network(cx: &Context<'_>, key: &Key, node: &Node) -> Option<Networ
     for (_, other) in rest {
         let finding = other.place.error(Code::Conflict, "the network has a second provider");
         cx.report.add(finding.also(&place.place, "first").help("make it two networks"));
+    }
+    if let Some(help) = spec.absent {
+        let message = format!("this build of rsgsync has no provider `{}`", spec.word);
+        cx.report.add(place.place.error(Code::BadValue, message).help(help));
+        return None;
     }
     let (at, quotas) = provider_keys(cx, spec, place)?;
     Some(Network { name: name?, provider: spec.word, at, quotas, nat, links })

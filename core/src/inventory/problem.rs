@@ -109,6 +109,11 @@ impl Problem {
         &self.spot.note
     }
 
+    /// The whole line that it is on.
+    pub fn source_line(&self) -> &str {
+        self.spot.text.inner().lines().nth(self.spot.line.saturating_sub(1)).unwrap_or_default()
+    }
+
     /// The text that is underlined.
     pub fn underlined(&self) -> &str {
         self.spot.text.inner().get(self.spot.start..self.spot.end).unwrap_or_default()

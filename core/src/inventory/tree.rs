@@ -57,7 +57,7 @@ impl Node {
 /// Levels of nesting; an inventory has less than ten.
 const MAX_DEPTH: usize = 24;
 /// Nodes that aliases may add; a bomb asks for billions.
-const MAX_REPLAYED: usize = 500_000;
+const MAX_REPLAYED: usize = 200_000;
 
 /// The options: what a large company may write is accepted, what only an attack looks like isn't.
 fn options() -> Options {
@@ -145,7 +145,9 @@ fn syntax_error(error: &Error, source: usize, text: &str) -> Finding {
         Error::MultipleDocuments { .. } => place
             .error(Code::Syntax, "a second YAML document starts here")
             .help("give each document its own file: `--inventory` may be given many times"),
-        other => place.error(Code::Syntax, format!("not YAML: {}", UserMessageFormatter.format_message(other))),
+        other => place
+            .error(Code::Syntax, format!("not YAML: {}", UserMessageFormatter.format_message(other)))
+            .help("look at quotes, brackets and indentation just before this place; is the file an inventory at all?"),
     }
 }
 

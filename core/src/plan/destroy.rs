@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{NetworkInput, PlanError, case};
+use super::PlanError;
+use super::build::{NetworkInput, case};
 use super::order::{GroupCalls, order};
 use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, StepRule};
 use crate::desired::Desired;
@@ -11,7 +12,7 @@ use crate::flow::{End, Flow, Flows};
 use crate::guard::GuardsInForce;
 use crate::inventory::{EgressMode, Inventory, Ownership};
 use crate::link::{Linked, link};
-use crate::name::{ClusterName, NetworkName};
+use crate::name::{ClusterName, Mark, NetworkName};
 use crate::observed::ObservedGroup;
 use crate::pack::{Call, GroupChanges};
 use crate::proof::{Case, prove};
@@ -54,9 +55,29 @@ pub fn destroy(
                 }
             };
             let mut changes = Vec::new();
+            let goes = |l: &&Linked<'_>| {
+                let made = l.observed.is_some_and(|group| group.made_by(ours.owner));
+                made && l.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster))
+            };
+            let doomed: BTreeSet<Atom> = linked.iter().filter(goes).map(|l| l.atom).collect();
             for linked in &linked {
                 let Some(group) = linked.observed else { continue };
-                let (fates, required, delete) = fates(linked, group, rest, &name, ours, destroyed);
+                let delete = doomed.contains(&linked.atom);
+                let (mut fates, required) = if delete {
+                    (vec![Fate::Keep; group.rules.len()], Vec::new())
+                } else {
+                    fates(linked, group, rest, &name, ours, destroyed)
+                };
+                for (rule, fate) in group.rules.iter().zip(&mut fates).filter(|_| !delete) {
+                    let Some(peer) = rule.rule.peer.group().filter(|peer| doomed.contains(peer)) else { continue };
+                    if *fate == Fate::Foreign {
+                        let from = linked.desired.security_group.to_string();
+                        let to = observed.groups.iter().find(|g| g.atom == peer).map(|g| g.name.to_string());
+                        let (network, group) = (name.clone(), to.unwrap_or_default());
+                        errors.push(PlanError::StillReferenced { network, group, from });
+                    }
+                    *fate = Fate::Remove;
+                }
                 let removes = group.rules.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Remove);
                 let removes: Vec<StepRule> = removes.map(|(r, _)| step_rule(r)).collect();
                 let left = group.rules.len() - removes.len();
@@ -80,10 +101,18 @@ pub fn destroy(
                     stale_descriptions: 0,
                     diff: GroupDiff { fates, adds: Vec::new(), required },
                 });
-                changes.push((
-                    group,
-                    GroupChanges { group: Some(linked.atom), removes, delete, ..GroupChanges::default() },
-                ));
+                let nobody_stays = linked.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster));
+                let is_ours = |m: &Mark| m.owner == *ours.owner && destroyed.contains(&m.cluster);
+                let seen = group.marks.iter().map(|m| m.mark.clone()).filter(is_ours);
+                let group_unmarks = if nobody_stays && !delete { seen.collect() } else { Vec::new() };
+                let group_changes = GroupChanges {
+                    group: Some(linked.atom),
+                    removes,
+                    delete,
+                    group_unmarks,
+                    ..GroupChanges::default()
+                };
+                changes.push((group, group_changes));
             }
             for plan in &groups {
                 let group = observed.groups.iter().find(|g| g.atom == plan.atom);
@@ -92,7 +121,7 @@ pub fn destroy(
             let packed = deletions_in_order(changes).into_iter().map(|(changes, rules)| GroupCalls {
                 network: name.clone(),
                 group: changes.group.unwrap_or(rules.1),
-                calls: with_rules(input.pack.pack(&changes, &observed.limits), rules.0),
+                waves: vec![with_rules(input.pack.pack(&changes, &observed.limits), rules.0)],
             });
             calls.extend(packed);
         }
@@ -118,13 +147,21 @@ pub fn destroy(
         unopened: Vec::new(),
         assumed: Vec::new(),
         elsewhere: Vec::new(),
-        lost: split_flows(&flows.flows, destroyed).1,
+        lost: lost(flows, destroyed),
         notes: Vec::new(),
         blast: None,
     })
 }
 
-/// What becomes of each rule, what is still required, and whether the group goes.
+/// Flows that are lost; not those that another cluster's row asks for as well.
+fn lost(flows: &Flows, destroyed: &BTreeSet<ClusterName>) -> Vec<Flow> {
+    let (stays, mut lost) = split_flows(&flows.flows, destroyed);
+    let asked: BTreeSet<_> = stays.iter().map(|f| (&f.from, &f.to, f.traffic)).collect();
+    lost.retain(|f| !asked.contains(&(&f.from, &f.to, f.traffic)));
+    lost
+}
+
+/// What becomes of each rule of a group that stays, and what is still required of it.
 fn fates(
     linked: &Linked<'_>,
     group: &ObservedGroup,
@@ -132,15 +169,10 @@ fn fates(
     network: &NetworkName,
     ours: Ours<'_>,
     destroyed: &BTreeSet<ClusterName>,
-) -> (Vec<Fate>, Vec<crate::desired::DesiredRule>, bool) {
-    let nobody_stays = linked.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster));
-    if nobody_stays && group.made_by(ours.owner) {
-        return (vec![Fate::Keep; group.rules.len()], Vec::new(), true);
-    }
-    let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
-    if nobody_stays {
-        let fates = diff(&nothing, group, Ownership::Shared, ours).fates;
-        return (fates, Vec::new(), false);
+) -> (Vec<Fate>, Vec<crate::desired::DesiredRule>) {
+    if linked.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster)) {
+        let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
+        return (diff(&nothing, group, Ownership::Shared, ours).fates, Vec::new());
     }
     // A group that stays loses what only the destroyed clusters wanted.
     let stays = rest.networks.get(network).and_then(|n| {
@@ -158,9 +190,12 @@ fn fates(
     let before = diff(&linked.wanted, group, ownership, ours);
     let after = diff(&wanted, group, ownership, ours);
     let was_wanted = |fate: &Fate| matches!(fate, Fate::Keep | Fate::Redundant);
-    let fates = before.fates.iter().zip(&after.fates);
-    let fates = fates.map(|(b, a)| if *a == Fate::Remove && was_wanted(b) { Fate::Remove } else { Fate::Keep });
-    (fates.collect(), after.required, false)
+    let fates = before.fates.iter().zip(&after.fates).map(|(before, after)| match (before, after) {
+        (Fate::Foreign | Fate::Satisfies, _) => Fate::Foreign,
+        (before, Fate::Remove) if was_wanted(before) => Fate::Remove,
+        _ => Fate::Keep,
+    });
+    (fates.collect(), after.required)
 }
 
 fn step_rule(rule: &crate::observed::ObservedRule) -> StepRule {

@@ -1,13 +1,18 @@
 //! Differences become a plan: steps in a partial order, what each group was and will be, and the proof.
 
+mod blast;
 mod build;
 mod destroy;
+mod error;
+mod group;
 mod order;
 mod quota;
 mod step;
+mod waves;
 
-pub use build::{NetworkInput, PlanError, PlanOptions, plan};
+pub use build::{NetworkInput, PlanOptions, plan};
 pub use destroy::{destroy, split_flows};
+pub use error::PlanError;
 pub use quota::{QuotaUse, quota_use};
 pub use step::*;
 
@@ -138,3 +143,6 @@ pub struct GroupPlan {
     /// Rules whose descriptions differ and stay.
     pub stale_descriptions: usize,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

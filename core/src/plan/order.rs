@@ -11,17 +11,19 @@ use crate::rule::{Atom, Direction};
 pub(super) struct GroupCalls {
     pub network: NetworkName,
     pub group: Atom,
-    pub calls: Vec<Call>,
+    /// Later waves wait for the removals of earlier ones.
+    pub waves: Vec<Vec<Call>>,
 }
 
 /// Numbers the calls in an order that keeps every dependency.
 pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for GroupCalls { network, group, calls } in groups {
-        for call in calls {
-            let Call { action, direction, resource, adds, removes, group_marks, description } = call;
+    let mut steps: Vec<(usize, Step)> = Vec::new();
+    for GroupCalls { network, group, waves } in groups {
+        for (wave, call) in waves.into_iter().enumerate().flat_map(|(i, calls)| calls.into_iter().map(move |c| (i, c)))
+        {
+            let Call { action, direction, resource, adds, removes, group_marks, group_unmarks, description } = call;
             let (network, depends_on) = (network.clone(), Vec::new());
-            steps.push(Step {
+            let step = Step {
                 id: StepId(0),
                 network,
                 group,
@@ -32,11 +34,14 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
                 adds,
                 removes,
                 group_marks,
+                group_unmarks,
                 description,
-            });
+            };
+            steps.push((wave, step));
         }
     }
-    steps.sort_by_key(phase);
+    steps.sort_by_key(|(wave, step)| (*wave, phase(step)));
+    let mut steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
     for (id, step) in (1..).zip(&mut steps) {
         step.id = StepId(id);
     }
@@ -47,19 +52,22 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
 fn phase(step: &Step) -> u8 {
     match step.action {
         Action::CreateGroup => 0,
-        Action::SetMarks if step.direction.is_none() => 1,
+        Action::SetMarks if !step.group_marks.is_empty() => 1,
         Action::AddRules | Action::ReplaceRules => 2,
         Action::SetMarks if !step.adds.is_empty() => 3,
         Action::UpdateDescriptions => 4,
-        Action::SetMarks => 5,
+        Action::SetMarks if !step.removes.is_empty() => 5,
+        Action::SetMarks => 7,
         Action::RemoveRules => 6,
-        Action::DeleteGroup => 7,
+        Action::DeleteGroup => 8,
     }
 }
 
 fn depend(steps: &mut [Step]) {
     let mut created: BTreeMap<(NetworkName, Atom), StepId> = BTreeMap::new();
     let mut added: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut removed: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut of_group: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
     let mut released: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
     for step in steps {
         let place = |group: Atom| (step.network.clone(), group);
@@ -69,7 +77,13 @@ fn depend(steps: &mut [Step]) {
             Action::CreateGroup => {
                 created.insert(place(step.group), step.id);
             }
+            // A later wave: the earlier one made the room.
+            Action::AddRules => before.extend(removed.get(&of_direction).into_iter().flatten()),
             Action::RemoveRules => before.extend(added.get(&of_direction).into_iter().flatten()),
+            // The group's mark is what finds our rules again: it goes last.
+            Action::SetMarks if !step.group_unmarks.is_empty() => {
+                before.extend(of_group.get(&place(step.group)).into_iter().flatten());
+            }
             Action::DeleteGroup => before.extend(released.get(&place(step.group)).into_iter().flatten()),
             _ => {}
         }
@@ -78,12 +92,16 @@ fn depend(steps: &mut [Step]) {
             let referred = step.adds.iter().filter_map(|a| a.rule.peer.group());
             before.extend(referred.filter_map(|group| created.get(&place(group))));
         }
+        if step.action == Action::RemoveRules {
+            removed.entry(of_direction.clone()).or_default().push(step.id);
+        }
         if matches!(step.action, Action::AddRules | Action::ReplaceRules) || phase(step) == 3 {
             added.entry(of_direction).or_default().push(step.id);
         }
         for group in step.removes.iter().filter_map(|r| r.rule.peer.group()).filter(|g| *g != step.group) {
             released.entry(place(group)).or_default().push(step.id);
         }
+        of_group.entry(place(step.group)).or_default().push(step.id);
         before.sort_unstable();
         before.dedup();
         step.depends_on = before;

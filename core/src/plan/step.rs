@@ -15,7 +15,7 @@ pub struct StepId(pub u32);
 pub enum Action {
     /// Create the group; `adds` are the rules that the cloud puts into a new group by itself.
     CreateGroup,
-    /// Put our mark on the group (`mark_as` set), or on (`adds`) or off (`removes`) rules that others have too.
+    /// Put our marks on the group, take them off it, or put them on (`adds`) or off (`removes`) rules that others have too.
     SetMarks,
     /// Add `adds`.
     AddRules,
@@ -52,6 +52,8 @@ pub struct Step {
     pub removes: Vec<StepRule>,
     /// For `create_group` and `set_marks`: the marks that the group gets, and how we came to it.
     pub group_marks: Vec<(Mark, Origin)>,
+    /// For `set_marks`: the marks that the group loses.
+    pub group_unmarks: Vec<Mark>,
     /// For `create_group`: the group's description.
     pub description: Option<String>,
 }

@@ -6,7 +6,13 @@ use crate::testing::{atom, cases, network, rule, rules, small_rule, small_rules,
 
 fn case_of(group: &str, observed: &[&str], required: &[&str]) -> GroupCase {
     let observed = observed.iter().map(|t| (rule(t), None)).collect();
-    GroupCase { network: network(), group: atom(group), observed, required: rules(required), guards: GuardSet::default() }
+    GroupCase {
+        network: network(),
+        group: atom(group),
+        observed,
+        required: rules(required),
+        guards: GuardSet::default(),
+    }
 }
 
 fn proof_of(groups: Vec<GroupCase>, steps: &[Step]) -> Proof {
@@ -242,10 +248,10 @@ fn small_steps(observed: Vec<Rule>) -> impl Strategy<Value = Vec<Step>> {
             steps.extend(adds.into_iter().map(|a| change(ADD, Some(a), None)));
             let turn = (order as usize) % steps.len().max(1);
             steps.rotate_left(turn);
-            for i in 0..steps.len() {
-                steps[i].id = StepId(i as u32 + 1);
+            for (i, step) in steps.iter_mut().enumerate() {
+                step.id = StepId(i as u32 + 1);
                 let waits_for = |j: &usize| waits & (1 << ((i * 7 + j) % 64)) != 0;
-                steps[i].depends_on = (0..i).filter(waits_for).map(|j| StepId(j as u32 + 1)).collect();
+                step.depends_on = (0..i).filter(waits_for).map(|j| StepId(j as u32 + 1)).collect();
             }
             steps
         },

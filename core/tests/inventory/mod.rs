@@ -14,7 +14,7 @@ use rsgsync_core::profile::{Catalog, Vocabulary};
 use rsgsync_core::rule::{Direction, RulePeer};
 
 const SIMULATED: ProviderSpec =
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"] };
+    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"], absent: None };
 pub const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 26);
 
 /// An inventory with a cluster `it`, and perhaps a Rancher server `mgmt` that manages it.

@@ -52,6 +52,7 @@ async fn run_one_step(cloud: &Counting, journal: &mut Journal) -> Outcome {
         adds: Vec::new(),
         removes: Vec::new(),
         group_marks: Vec::new(),
+        group_unmarks: Vec::new(),
         description: None,
     };
     let (atoms, steps) = (&atoms, &[step]);

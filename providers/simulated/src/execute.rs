@@ -207,6 +207,12 @@ impl StepRun<'_> {
             let (_, request_id) = self.cloud.call(about, |world| world.tag_group(&id, &tags)).await?;
             done.request_id = Some(request_id);
         }
+        if !self.step.group_unmarks.is_empty() {
+            let tags = rule_tags(&self.step.group_unmarks);
+            let about = About { kind: Kind::DeleteTags, group: &id, rules: 0 };
+            let (_, request_id) = self.cloud.call(about, |world| world.untag_group(&id, &tags)).await?;
+            done.request_id = Some(request_id);
+        }
         for (rules, put) in [(&self.step.adds, true), (&self.step.removes, false)] {
             self.mark_rules(&id, rules, put, &mut done).await?;
         }

@@ -19,6 +19,7 @@
 //! | --- | --- | --- |
 //! | `throttle` | no | `RequestLimitExceeded`, asked to wait `retry_after_ms` where that is given |
 //! | `error_500` | no | `InternalError` |
+//! | `denied` | no | `UnauthorizedOperation`, which trying again does not help |
 //! | `timeout` | no | no answer |
 //! | `lost_answer` | yes | no answer |
 //! | `kill_before` | no | the process ends with exit code 137 |
@@ -78,6 +79,8 @@ pub enum Fault {
     /// Refused: the cloud's own error.
     #[serde(rename = "error_500")]
     Error500,
+    /// Refused: this caller may not do that.
+    Denied,
     /// Not carried out, and no answer.
     Timeout,
     /// Carried out, and no answer.

@@ -1,8 +1,9 @@
 //! The embedded cloud: in memory or in a file, as strict as the strictest real one.
 //!
 //! It behaves like EC2 where EC2 is strict: batches are carried out whole or refused whole, a referenced group can't be
-//! deleted, quotas hold, names and descriptions have EC2's alphabet. Every call is counted and logged; faults are made on
-//! demand (see [`fault`]). A prefix list counts as one entry of a quota, since nothing here knows how long it is.
+//! deleted, quotas hold, names and descriptions have EC2's alphabet. Every call is counted and logged (as a line each with
+//! `RUST_LOG=rsgsync_simulated=debug`); faults are made on demand (see [`fault`]). A prefix list counts as one entry of a
+//! quota, since nothing here knows how long it is.
 
 mod execute;
 pub mod fault;
@@ -33,7 +34,8 @@ use store::{About, Failure, Store};
 use world::{Peer, Refusal, World};
 
 /// The word and keys under which it stands in the inventory; without `state` the cloud is in memory, and empty.
-pub const SPEC: ProviderSpec = ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &[] };
+pub const SPEC: ProviderSpec =
+    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &[], absent: None };
 
 /// One network of the embedded cloud.
 #[derive(Debug)]

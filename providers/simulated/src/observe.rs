@@ -33,7 +33,7 @@ impl Simulated {
         self.ids().extend(found.into_iter().map(|group| (group.name, group.id)));
         self.read_marks(scope, &mut groups).await?;
 
-        let place = self.lock().path().map_or("in memory".to_owned(), |path| path.display().to_string());
+        let place = self.lock().given().map_or("in memory".to_owned(), |path| path.display().to_string());
         Ok(Observed { account: None, groups, place, limits: self.limits() })
     }
 

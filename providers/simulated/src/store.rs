@@ -88,6 +88,8 @@ pub(crate) struct About<'a> {
 #[derive(Debug)]
 pub(crate) struct Store {
     path: Option<PathBuf>,
+    /// The path as the user gave it, for reports.
+    given: Option<PathBuf>,
     /// What the file was like when `state` was last the same as it; `None`: there was no file.
     stamp: Option<Stamp>,
     state: State,
@@ -105,22 +107,24 @@ struct Stamp {
 impl Store {
     /// A cloud in memory.
     pub fn in_memory(state: State) -> Self {
-        Self { path: None, stamp: None, state, counts: BTreeMap::new(), log: Vec::new() }
+        Self { path: None, given: None, stamp: None, state, counts: BTreeMap::new(), log: Vec::new() }
     }
 
     /// A cloud in a file; no file is an empty cloud.
     pub fn in_file(path: &Path) -> Result<Self, StateError> {
+        let given = Some(path.to_owned());
         // The real file, so that writing replaces it rather than a link to it.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if let Err(source) = fs::metadata(folder(&path)) {
             return Err(StateError::Read { path, source });
         }
         let (state, stamp) = load(&path)?;
-        Ok(Self { path: Some(path), stamp, ..Self::in_memory(state) })
+        Ok(Self { path: Some(path), given, stamp, ..Self::in_memory(state) })
     }
 
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    /// The file's path as the user gave it.
+    pub fn given(&self) -> Option<&Path> {
+        self.given.as_deref()
     }
 
     pub fn state(&self) -> &State {
@@ -151,8 +155,13 @@ impl Store {
         let nth = *nth;
         let number = self.counts.values().sum();
         let request_id = format!("simulated-{number}");
+        let tell = |answer: &Answer| {
+            let About { kind, group, rules } = *about;
+            tracing::debug!(number, kind = kind.as_str(), group, rules, ?answer, "call");
+        };
         let log = |store: &mut Self, answer| {
             let About { kind, group, rules } = *about;
+            tell(&answer);
             store.log.push(CallRecord { number, kind, group: group.to_owned(), rules, answer });
         };
         let _lock = self.path.as_deref().map(lock_folder);
@@ -161,6 +170,7 @@ impl Store {
         let strike = self.state.faults.strike(number, about.kind, nth);
         if let Some(Strike { fault: Fault::KillBefore, .. }) = strike {
             self.save().map_err(|error| unusable(&error))?;
+            tell(&Answer::Struck(Fault::KillBefore));
             std::process::exit(KILLED);
         }
         let not_done = match strike {
@@ -172,6 +182,9 @@ impl Store {
                 Some((ErrorKind::Transient, "InternalError: An internal error has occurred"))
             }
             Some(Strike { fault: Fault::Timeout, .. }) => Some((ErrorKind::Lost, "no answer within the time limit")),
+            Some(Strike { fault: Fault::Denied, .. }) => {
+                Some((ErrorKind::Final, "UnauthorizedOperation: You are not authorized to perform this operation."))
+            }
             Some(Strike { fault: Fault::LostAnswer | Fault::Kill | Fault::KillBefore, .. }) | None => None,
         };
         if let (Some(strike), Some((kind, message))) = (strike, not_done) {
@@ -186,6 +199,7 @@ impl Store {
         }
         if let Some(Strike { fault: fault @ (Fault::LostAnswer | Fault::Kill), .. }) = strike {
             if fault == Fault::Kill {
+                tell(&Answer::Struck(fault));
                 std::process::exit(KILLED);
             }
             log(self, Answer::Struck(fault));

@@ -248,6 +248,15 @@ impl World {
         Ok(())
     }
 
+    /// `DeleteTags` on a group; tags that it doesn't have are no error.
+    pub fn untag_group(&mut self, id: &str, tags: &Tags) -> Result<(), Refusal> {
+        self.existing(id)?;
+        if let Some(group) = self.groups.get_mut(id) {
+            group.tags.retain(|key, _| !tags.contains_key(key));
+        }
+        Ok(())
+    }
+
     /// `CreateTags` (`put`) or `DeleteTags` on rules of one group, by their ids: all or none.
     pub fn retag_rules(&mut self, id: &str, rules: &BTreeSet<String>, tags: &Tags, put: bool) -> Result<(), Refusal> {
         let group = self.existing(id)?;

@@ -9,7 +9,7 @@ fn a_tab_as_indentation() {
     check_file(
         "version: 1\npeers:\n\t«o»ffice: 1\n",
         "not YAML: tabs disallowed within this context (block indentation)",
-        "",
+        "indentation",
     );
 }
 

@@ -25,8 +25,9 @@ const PROVIDERS: [ProviderSpec; 2] = [
             ("assume_role", PlaceKind::Text),
         ],
         required: &["region"],
+        absent: None,
     },
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"] },
+    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"], absent: None },
 ];
 
 fn source(path: &str, text: impl AsRef<[u8]>) -> Source {

@@ -84,6 +84,7 @@ impl Plan {
             adds: Vec::new(),
             removes: Vec::new(),
             group_marks: Vec::new(),
+            group_unmarks: Vec::new(),
             description: None,
         };
         self.steps.push(step);

@@ -1,0 +1,258 @@
+//! A saved plan is read back, and proved again without asking the planner.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Document, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, checksum};
+use crate::guard::{Guard, GuardSet};
+use crate::name::{NetworkName, RuleId};
+use crate::plan::{Action, Step, StepRule};
+use crate::proof::{Case, GroupCase, Proof, Witness, prove};
+use crate::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
+use crate::traffic::{PortRange, Protocol, Traffic};
+
+/// Why a file is no saved plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Not JSON, or not of this shape.
+    #[error("not a saved plan: {0}")]
+    Shape(String),
+    /// Another version of the format.
+    #[error("a saved plan of version {0}; this program reads version {VERSION}")]
+    Version(u64),
+    /// The checksum differs.
+    #[error("the plan is damaged: its checksum is {found}, its contents have {expected}")]
+    Damaged {
+        /// What the file says.
+        found: String,
+        /// What its contents have.
+        expected: String,
+    },
+    /// A value that no plan has.
+    #[error("{place}: `{value}` is not {wanted}")]
+    Value {
+        /// Where: `steps[3].rules[0].protocol`.
+        place: String,
+        /// The value.
+        value: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
+}
+
+/// A saved plan, with its rules in core's own form.
+#[derive(Debug)]
+pub struct Saved {
+    /// The document.
+    pub document: Document,
+    steps: Vec<Step>,
+    groups: Vec<GroupCase>,
+    trusted: Vec<Cidr>,
+    gaps: Vec<(NetworkName, Atom, Rule)>,
+    names: Names,
+}
+
+impl Saved {
+    /// Reads a saved plan; errors when it is damaged or of another version.
+    pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|e| ReadError::Shape(e.to_string()))?;
+        match value.get("version") {
+            Some(version) if version.as_u64() == Some(u64::from(VERSION)) => {}
+            Some(Value::Number(other)) => return Err(ReadError::Version(other.as_u64().unwrap_or(0))),
+            _ => return Err(ReadError::Shape("it has no `version`".to_owned())),
+        }
+        let document: Document = serde_json::from_value(value).map_err(|e| ReadError::Shape(e.to_string()))?;
+        let expected = checksum(&document);
+        if document.checksum != expected {
+            return Err(ReadError::Damaged { found: document.checksum, expected });
+        }
+        let mut names = Names::default();
+        let steps = document.steps.iter().enumerate().map(|(i, s)| step(s, &format!("steps[{i}]"), &mut names));
+        let steps: Vec<Step> = steps.collect::<Result<_, _>>()?;
+        let trusted = document.trusted.iter().map(|t| cidr(t, "trusted")).collect::<Result<_, _>>()?;
+        let groups = groups(&document, &mut names)?;
+        let mut gaps = Vec::new();
+        for (i, entry) in document.proof.gaps.iter().enumerate() {
+            for r in &entry.rules {
+                let rule = rule(r, &format!("proof.gaps[{i}]"), &entry.network, &mut names)?;
+                gaps.push((entry.network.clone(), names.atom(&entry.network, &entry.security_group), rule));
+            }
+        }
+        Ok(Self { document, steps, groups, trusted, gaps, names })
+    }
+
+    /// Proves the plan again, from nothing but what the file holds: the groups that its steps touch.
+    pub fn prove(&self) -> Proof {
+        let Self { document: _, steps, groups, trusted, gaps, names: _ } = self;
+        prove(&Case { groups: groups.clone(), steps, trusted, gaps: gaps.clone() })
+    }
+
+    /// A witness of [`Saved::prove`] in words.
+    pub fn in_words(&self, witness: &Witness) -> WitnessEntry {
+        let atoms = self.names.0.get(&witness.network);
+        WitnessEntry::of(witness, |atom| atoms.map_or(String::new(), |atoms| atoms.text(atom).to_owned()))
+    }
+}
+
+#[derive(Debug, Default)]
+struct Names(BTreeMap<NetworkName, Atoms>);
+
+impl Names {
+    fn atom(&mut self, network: &NetworkName, text: &str) -> Atom {
+        self.0.entry(network.clone()).or_default().intern(text)
+    }
+}
+
+fn groups(document: &Document, names: &mut Names) -> Result<Vec<GroupCase>, ReadError> {
+    let mut all: BTreeMap<(NetworkName, String), GroupCase> = BTreeMap::new();
+    let touched = document.steps.iter().map(|s| (&s.network, &s.security_group));
+    let observed = document.observed.iter().map(|o| (&o.network, &o.security_group));
+    let required = document.required.iter().map(|r| (&r.network, &r.security_group));
+    for (network, group) in touched.chain(observed).chain(required) {
+        let (atom, guards) = (names.atom(network, group), guards(document, network, group)?);
+        let empty =
+            GroupCase { network: network.clone(), group: atom, observed: Vec::new(), required: Vec::new(), guards };
+        all.entry((network.clone(), group.clone())).or_insert(empty);
+    }
+    for (i, entry) in document.observed.iter().enumerate() {
+        for (k, r) in entry.rules.iter().enumerate() {
+            let place = format!("observed[{i}].rules[{k}]");
+            let rule = rule(r, &place, &entry.network, names)?;
+            let id = r.id.as_deref().and_then(|id| RuleId::new(id).ok());
+            let group = all.get_mut(&(entry.network.clone(), entry.security_group.clone()));
+            group.into_iter().for_each(|g| g.observed.push((rule, id.clone())));
+        }
+    }
+    for (i, entry) in document.required.iter().enumerate() {
+        for (k, r) in entry.rules.iter().enumerate() {
+            let rule = rule(r, &format!("required[{i}].rules[{k}]"), &entry.network, names)?;
+            let group = all.get_mut(&(entry.network.clone(), entry.security_group.clone()));
+            group.into_iter().for_each(|g| g.required.push(rule));
+        }
+    }
+    Ok(all.into_values().collect())
+}
+
+fn guards(document: &Document, network: &NetworkName, group: &str) -> Result<GuardSet, ReadError> {
+    let mut set = GuardSet::default();
+    let here = format!("{network}/{group}");
+    for guard in document.guards.iter().filter(|g| !g.waived.contains(&here)) {
+        let traffic = guard.traffic.iter().map(|t| traffic(t, "guards")).collect::<Result<_, _>>()?;
+        let (name, why, source) = (guard.name.as_str().into(), guard.why.clone(), String::new());
+        set.guards.push(Guard { name, traffic, why, source });
+    }
+    for exempt in document.exempt.iter().filter(|e| e.network == *network && e.security_group == group) {
+        set.exempt.push((traffic(&exempt.traffic, "exempt")?, cidr(&exempt.cidr, "exempt")?));
+    }
+    Ok(set)
+}
+
+fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadError> {
+    let group = names.atom(&entry.network, &entry.security_group);
+    let mut rules = |rules: &[RuleEntry], key: &str| -> Result<Vec<StepRule>, ReadError> {
+        let read = |(i, r): (usize, &RuleEntry)| {
+            let rule = rule(r, &format!("{place}.{key}[{i}]"), &entry.network, names)?;
+            let id = r.id.as_deref().and_then(|id| RuleId::new(id).ok());
+            let (description, reasons) = (r.description.clone(), r.reasons.clone());
+            Ok(StepRule { rule, id, description, marks: Vec::new(), reasons })
+        };
+        rules.iter().enumerate().map(read).collect()
+    };
+    let (listed, replaced) = (rules(&entry.rules, "rules")?, rules(&entry.removes, "removes")?);
+    let (adds, removes) = match entry.action {
+        Action::RemoveRules | Action::DeleteGroup => (Vec::new(), listed),
+        _ => (listed, replaced),
+    };
+    let direction = entry.direction.as_deref().map(|d| direction(d, place)).transpose()?;
+    Ok(Step {
+        id: entry.id,
+        network: entry.network.clone(),
+        group,
+        direction,
+        action: entry.action,
+        depends_on: entry.depends_on.clone(),
+        resource: entry.resource.clone(),
+        adds,
+        removes,
+        group_marks: Vec::new(),
+        group_unmarks: Vec::new(),
+        description: None,
+    })
+}
+
+fn wrong(place: &str, value: impl ToString, wanted: &'static str) -> ReadError {
+    ReadError::Value { place: place.to_owned(), value: value.to_string(), wanted }
+}
+
+fn direction(word: &str, place: &str) -> Result<Direction, ReadError> {
+    let both = [Direction::Ingress, Direction::Egress];
+    both.into_iter().find(|d| d.as_str() == word).ok_or_else(|| wrong(place, word, "a direction"))
+}
+
+fn cidr(text: &str, place: &str) -> Result<Cidr, ReadError> {
+    Cidr::parse(text).ok_or_else(|| wrong(place, text, "an address range"))
+}
+
+fn traffic(text: &str, place: &str) -> Result<Traffic, ReadError> {
+    Traffic::parse(text).map_err(|_| wrong(place, text, "traffic"))
+}
+
+fn rule(entry: &RuleEntry, place: &str, network: &NetworkName, names: &mut Names) -> Result<Rule, ReadError> {
+    let RuleEntry { id: _, direction: way, protocol, family, from_port, to_port, peer, description: _, reasons: _ } =
+        entry;
+    let families = [Family::Ipv4, Family::Ipv6, Family::Both];
+    let family = families.into_iter().find(|f| f.as_str() == family).ok_or_else(|| wrong(place, family, "a family"))?;
+    Ok(Rule {
+        direction: direction(way, place)?,
+        traffic: ports(protocol, *from_port, *to_port, place)?,
+        peer: peer_of(peer, family, place, network, names)?,
+    })
+}
+
+fn ports(protocol: &str, from: Option<u16>, to: Option<u16>, place: &str) -> Result<Traffic, ReadError> {
+    let known = Protocol::parse(protocol).ok_or_else(|| wrong(place, protocol, "a protocol"))?;
+    if known.is_icmp() {
+        let byte =
+            |n: Option<u16>| n.map(u8::try_from).transpose().map_err(|_| wrong(place, protocol, "ICMP type and code"));
+        return Ok(Traffic::icmp(known == Protocol::Number(crate::traffic::ICMPV6), byte(from)?, byte(to)?));
+    }
+    match (from, to) {
+        (None, None) => Ok(Traffic::whole(known)),
+        (Some(from), Some(to)) => {
+            let range =
+                PortRange::new(from, to).ok_or_else(|| wrong(place, format!("{from}-{to}"), "a range of ports"))?;
+            Ok(Traffic::on_ports(known, range))
+        }
+        _ => Err(wrong(place, protocol, "a whole range of ports")),
+    }
+}
+
+fn peer_of(
+    entry: &PeerEntry,
+    family: Family,
+    place: &str,
+    network: &NetworkName,
+    names: &mut Names,
+) -> Result<RulePeer, ReadError> {
+    let PeerEntry { cidr: range, security_group, account, prefix_list, address_group, service_account } = entry;
+    if let Some(range) = range {
+        return Ok(RulePeer::Addresses(cidr(range, place)?));
+    }
+    let group = security_group.as_ref().map(|group| match account {
+        Some(account) => format!("{account}/{group}"),
+        None => group.clone(),
+    });
+    let named = [
+        (PeerKind::Group, group),
+        (PeerKind::PrefixList, prefix_list.clone()),
+        (PeerKind::AddressGroup, address_group.clone()),
+        (PeerKind::ServiceAccount, service_account.clone()),
+    ];
+    let mut peers = named.into_iter().filter_map(|(kind, text)| Some((kind, text?)));
+    let (kind, text) = peers.next().ok_or_else(|| wrong(place, "peer", "an end of a rule"))?;
+    Ok(RulePeer::Opaque(kind, names.atom(network, &text), family))
+}
+
+#[cfg(test)]
+mod tests;

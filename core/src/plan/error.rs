@@ -1,0 +1,107 @@
+//! Why no plan can be made, and the way out.
+
+use crate::link::MissingPeer;
+use crate::name::{ClusterName, Mark, NetworkName};
+
+/// Why no plan can be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A shared group doesn't exist.
+    #[error("security group `{group}` of network `{network}` is shared, but does not exist")]
+    SharedGroupMissing {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+    },
+    /// A group given by id doesn't exist.
+    #[error("security group `{group}` of network `{network}` does not exist")]
+    NoSuchId {
+        /// The network.
+        network: NetworkName,
+        /// The id.
+        group: String,
+    },
+    /// An exclusive group carries the mark of another owner.
+    #[error("security group `{group}` of network `{network}` is to be exclusive, but carries the mark of `{mark}`")]
+    OtherOwner {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+        /// The other's mark.
+        mark: Mark,
+    },
+    /// A rule names a group that is neither there nor to be made.
+    #[error("network `{network}`: {missing}")]
+    MissingPeer {
+        /// The network.
+        network: NetworkName,
+        /// Who names whom.
+        missing: MissingPeer,
+    },
+    /// A rule names a group that `--cluster` leaves unmade.
+    #[error("rules of `{group}` refer to security group `{peer}`, which doesn't exist and which --cluster leaves out")]
+    LeftOut {
+        /// The group whose rules refer to it.
+        group: String,
+        /// The group that would have to be made first.
+        peer: String,
+        /// A cluster that has it.
+        cluster: ClusterName,
+    },
+    /// A group that is to be deleted is referred to by a rule that isn't ours.
+    #[error(
+        "security group `{group}` of network `{network}` can't be deleted: a rule of `{from}` that isn't ours refers to it"
+    )]
+    StillReferenced {
+        /// The network.
+        network: NetworkName,
+        /// The group that was to be deleted.
+        group: String,
+        /// The group whose rule refers to it.
+        from: String,
+    },
+    /// The quota has no room for the additions that must stand before the removals.
+    #[error(
+        "security group `{group}` of network `{network}` has no room: {before} rules now, {adds} to add, {removes} to \
+         remove afterwards, {peak} at once, but the quota is {of} ({what})"
+    )]
+    Quota {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+        /// Counted now.
+        before: u32,
+        /// Counted among the additions.
+        adds: u32,
+        /// Counted among the removals.
+        removes: u32,
+        /// The most that are there at once.
+        peak: u32,
+        /// The quota.
+        of: u32,
+        /// What is counted.
+        what: String,
+    },
+}
+
+impl PlanError {
+    /// What to do next.
+    pub fn help(&self) -> String {
+        let help = match self {
+            Self::LeftOut { cluster, .. } => return format!("add `--cluster {cluster}`, or apply that cluster first"),
+            Self::SharedGroupMissing { .. } => "check the name, or write `create: true` beside `ownership: shared`",
+            Self::NoSuchId { .. } => "check the id, the region and the network, or name the group instead",
+            Self::OtherOwner { .. } => "write `ownership: shared`, or pass `--take-over` when that owner is gone",
+            Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
+            Self::StillReferenced { .. } => "remove that rule by hand, or ask whoever made it",
+            Self::Quota { .. } => {
+                "raise the quota with your provider and state it under the network's `quotas`, use fewer and wider peers, \
+                 or allow a gap by name with --allow-gap ROW"
+            }
+        };
+        help.to_owned()
+    }
+}

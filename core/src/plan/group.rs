@@ -1,0 +1,314 @@
+//! One desired group beside the observed one becomes its part of the plan, and what is to change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::build::{NetworkInput, PlanOptions};
+use super::quota::{QuotaUse, quota_use};
+use super::waves::{Room, Wave, waves};
+use super::{GroupPlan, GroupStatus, PlanError, StepRule};
+use crate::describe::describe;
+use crate::desired::DesiredRule;
+use crate::diff::{Fate, GroupDiff, Ours, diff, open_outbound};
+use crate::flow::Reason;
+use crate::inventory::{EgressMode, Ownership, SecurityGroup};
+use crate::link::Linked;
+use crate::name::{ClusterName, GroupId, GroupName, Mark, Origin, Owner};
+use crate::observed::{Observed, ObservedGroup, ObservedRule};
+use crate::pack::{Dialect, GroupChanges};
+use crate::packets::PacketSet;
+use crate::rule::{Direction, Family, Rule};
+
+/// A group's part of the plan.
+pub(super) struct Made {
+    pub plan: GroupPlan,
+    /// What is to change, in the order that the quota asks for; the first holds all but later additions and removals.
+    pub waves: Vec<GroupChanges>,
+    /// Required rules that may be cut for a time.
+    pub gaps: Vec<Rule>,
+}
+
+/// How one group stands, and what is to change in it.
+pub(super) fn group(
+    linked: &Linked<'_>,
+    input: &NetworkInput<'_>,
+    observed: &Observed,
+    ours: Ours<'_>,
+    options: &PlanOptions,
+) -> Result<Made, PlanError> {
+    let dialect = input.pack.dialect();
+    let desired = linked.desired;
+    let network = input.network.name.clone();
+    let name = desired.security_group.to_string();
+    let marks = marks(linked, ours.owner);
+    let new_group;
+    let (existing, ownership) = match linked.observed {
+        Some(group) => {
+            let ownership = group.ownership(desired.ownership, ours.owner);
+            let others = group.marks.iter().find(|m| m.mark.owner != *ours.owner && m.origin != Origin::Joined);
+            if let Some(other) = others.filter(|_| ownership == Ownership::Exclusive && !options.take_over) {
+                return Err(PlanError::OtherOwner { network, group: name, mark: other.mark.clone() });
+            }
+            (group, ownership)
+        }
+        None if matches!(desired.security_group, SecurityGroup::Id(_)) => {
+            return Err(PlanError::NoSuchId { network, group: name });
+        }
+        None if desired.ownership == Some(Ownership::Shared) && !desired.create => {
+            return Err(PlanError::SharedGroupMissing { network, group: name });
+        }
+        None => {
+            new_group = brand_new(linked, dialect, &name);
+            (&new_group, Ownership::Exclusive)
+        }
+    };
+    let mut diff = diff(&linked.wanted, existing, ownership, ours);
+    let selected = options.clusters.as_ref().is_none_or(|only| desired.members.iter().any(|(c, _)| only.contains(c)));
+    if options.add_only {
+        spare(&mut diff, |fate| matches!(fate, Fate::Remove | Fate::Leave));
+    }
+    if options.tidy && selected && !options.add_only {
+        tidy(&mut diff);
+    }
+    let of_fate = |wanted: &'static [Fate]| {
+        let rules = diff.fates.iter().zip(&existing.rules).filter(move |(fate, _)| wanted.contains(fate));
+        rules.map(|(_, rule)| rule)
+    };
+    let mut changes = GroupChanges { group: Some(linked.atom), ..GroupChanges::default() };
+    let with_marks = |rule: &ObservedRule, marks: Vec<Mark>| StepRule {
+        rule: rule.rule,
+        id: rule.id.clone(),
+        description: rule.description.clone(),
+        marks,
+        reasons: Vec::new(),
+    };
+    // A removal says which marks of ours were seen: the provider looks for others' right before.
+    let is_ours = |m: &&Mark| m.owner == *ours.owner && ours.clusters.contains(&m.cluster);
+    let with_seen = |rule: &ObservedRule| with_marks(rule, rule.marks.iter().filter(is_ours).cloned().collect());
+    let mut stale = 0;
+    if selected {
+        changes.adds = diff.adds.iter().map(|add| to_add(add, &marks, dialect)).collect();
+        changes.removes = of_fate(&[Fate::Remove]).map(with_seen).collect();
+        changes.joins = of_fate(&[Fate::Join]).map(|r| with_marks(r, marks.clone())).collect();
+        changes.leaves = of_fate(&[Fate::Leave]).map(with_seen).collect();
+        if linked.observed.is_none() {
+            changes.create = Some(group_description(linked, ours.owner, dialect));
+            changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();
+        } else {
+            changes.group_marks = new_group_marks(existing, &marks, desired.ownership, &changes, ours.owner);
+        }
+        let stale_rules = stale_descriptions(&linked.wanted.rules, existing, &diff, &marks, dialect);
+        let touched = !changes.adds.is_empty() || !changes.removes.is_empty() || options.tidy;
+        if touched && dialect.updates_descriptions && linked.observed.is_some() {
+            changes.descriptions = stale_rules;
+        } else {
+            stale = stale_rules.len();
+        }
+    }
+    let added = changes.adds.len();
+    let removed = changes.removes.len();
+    let after = existing.rules.iter().zip(&diff.fates).filter(|(_, f)| !(selected && **f == Fate::Remove));
+    let after: Vec<(Rule, u32)> =
+        after.map(|(r, _)| (r.rule, r.weight)).chain(changes.adds.iter().map(|a| (a.rule, 1))).collect();
+    let status = match (selected, linked.observed) {
+        (false, _) => GroupStatus::Skipped,
+        (_, None) => GroupStatus::Create,
+        _ if changes.group_marks.iter().any(|(_, o)| *o == Origin::Adopted) => GroupStatus::Adopt,
+        _ if added + removed + changes.joins.len() + changes.leaves.len() > 0 => GroupStatus::Change,
+        _ => GroupStatus::InSync,
+    };
+    let outbound_closed = !outbound_open(after.iter().map(|(rule, _)| *rule), desired.family);
+    let plan = GroupPlan {
+        atom: linked.atom,
+        security_group: name,
+        members: desired.members.clone(),
+        ownership,
+        status,
+        wanted: linked.wanted.rules.clone(),
+        rules_before: linked.observed.map_or(0, |g| g.rules.len()),
+        rules_after: after.len(),
+        quota: quota_use(after.iter().copied(), dialect, &observed.limits),
+        outbound_closed: outbound_closed && desired.egress == EgressMode::Open,
+        stale_descriptions: stale,
+        diff,
+    };
+    let (waves, gaps) = in_waves(changes, existing, &plan, dialect, observed, options)
+        .map_err(|full| no_room(input, &plan, existing, full))?;
+    Ok(Made { plan, waves, gaps })
+}
+
+/// The changes in waves that the quota has room for; where it has none, with the gaps that the user allows.
+fn in_waves(
+    changes: GroupChanges,
+    existing: &ObservedGroup,
+    plan: &GroupPlan,
+    dialect: &Dialect,
+    observed: &Observed,
+    options: &PlanOptions,
+) -> Result<(Vec<GroupChanges>, Vec<Rule>), QuotaUse> {
+    let room = || Room {
+        present: existing.rules.iter().map(|r| (r.rule, r.weight)).collect(),
+        dialect,
+        limits: &observed.limits,
+    };
+    let may_be_cut = |rule: &&DesiredRule| {
+        let named = |r: &Reason| {
+            options.allow_gap.contains(&*r.row) || options.allow_gap.contains(&format!("{}/{}", r.profile, r.row))
+        };
+        !rule.reasons.is_empty() && rule.reasons.iter().all(named)
+    };
+    let required = |gaps: bool| -> Vec<Rule> {
+        plan.diff.required.iter().filter(|r| !(gaps && may_be_cut(r))).map(|r| r.rule).collect()
+    };
+    let split = |gaps| waves(room(), changes.adds.clone(), changes.removes.clone(), &required(gaps));
+    let (waves, gaps) = match split(false) {
+        Ok(waves) => (waves, Vec::new()),
+        Err(_) if !options.allow_gap.is_empty() => {
+            (split(true)?, plan.diff.required.iter().filter(may_be_cut).map(|r| r.rule).collect())
+        }
+        Err(full) => return Err(full),
+    };
+    let mut first = Some(changes);
+    let in_order = waves.into_iter().map(|Wave { adds, removes }| match first.take() {
+        Some(all) => GroupChanges { adds, removes, ..all },
+        None => GroupChanges { group: Some(plan.atom), adds, removes, ..GroupChanges::default() },
+    });
+    Ok((in_order.collect(), gaps))
+}
+
+/// The arithmetic of a quota without room.
+fn no_room(input: &NetworkInput<'_>, plan: &GroupPlan, existing: &ObservedGroup, full: QuotaUse) -> PlanError {
+    let mut parts = full.what.split(' ');
+    let (direction, family) = (parts.next(), parts.next());
+    let counts = |rule: &Rule| {
+        let in_family = |word: &str| rule.peer.family().each().iter().any(|own| own.as_str() == word);
+        family.is_none_or(|word| in_family(word) && direction == Some(rule.direction.as_str()))
+    };
+    let counted = |fate: Option<Fate>| {
+        let all = existing.rules.iter().zip(&plan.diff.fates).filter(|(_, f)| fate.is_none_or(|fate| **f == fate));
+        all.filter(|(rule, _)| counts(&rule.rule)).map(|(rule, _)| rule.weight).sum()
+    };
+    let adds = plan.diff.adds.iter().filter(|a| counts(&a.rule)).count();
+    PlanError::Quota {
+        network: input.network.name.clone(),
+        group: plan.security_group.clone(),
+        before: counted(None),
+        adds: u32::try_from(adds).unwrap_or(u32::MAX),
+        removes: counted(Some(Fate::Remove)),
+        peak: full.used,
+        of: full.of,
+        what: full.what,
+    }
+}
+
+/// The marks of the clusters that use a group: what its rules carry.
+fn marks(linked: &Linked<'_>, owner: &Owner) -> Vec<Mark> {
+    let clusters: BTreeSet<&ClusterName> = linked.desired.members.iter().map(|(cluster, _)| cluster).collect();
+    clusters.into_iter().map(|cluster| Mark { owner: owner.clone(), cluster: cluster.clone() }).collect()
+}
+
+/// A group as the cloud makes it, before our first rule.
+fn brand_new(linked: &Linked<'_>, dialect: &Dialect, name: &str) -> ObservedGroup {
+    let placeholder = "new";
+    let rules = dialect.default_rules.iter().map(|rule| ObservedRule {
+        rule: *rule,
+        id: None,
+        description: String::new(),
+        marks: Vec::new(),
+        weight: 1,
+    });
+    ObservedGroup {
+        atom: linked.atom,
+        id: GroupId::new(placeholder).expect("a word is an id"),
+        name: GroupName::new(name).unwrap_or_else(|_| GroupName::new(placeholder).expect("a word is a name")),
+        description: String::new(),
+        marks: Vec::new(),
+        revision: None,
+        rules: rules.collect(),
+    }
+}
+
+fn spare(diff: &mut GroupDiff, which: impl Fn(Fate) -> bool) {
+    diff.fates.iter_mut().filter(|fate| which(**fate)).for_each(|fate| *fate = Fate::Spared);
+}
+
+fn tidy(diff: &mut GroupDiff) {
+    diff.fates.iter_mut().filter(|fate| **fate == Fate::Redundant).for_each(|fate| *fate = Fate::Remove);
+}
+
+fn to_add(add: &DesiredRule, marks: &[Mark], dialect: &Dialect) -> StepRule {
+    StepRule {
+        rule: add.rule,
+        id: None,
+        description: describe(&add.reasons, marks, dialect),
+        marks: marks.to_vec(),
+        reasons: add.reasons.clone(),
+    }
+}
+
+fn group_description(linked: &Linked<'_>, owner: &Owner, dialect: &Dialect) -> String {
+    let members = linked.desired.members.iter().map(|(c, g)| format!("{c}/{g}")).collect::<Vec<_>>().join(", ");
+    let why: Arc<str> = format!("{members} (rsgsync, owner {owner})").into();
+    let reason = linked.desired.members.first().map(|(cluster, _)| Reason {
+        cluster: cluster.clone(),
+        profile: "".into(),
+        row: "".into(),
+        why,
+    });
+    describe(reason.as_slice(), &marks(linked, owner), dialect)
+}
+
+/// Marks that an existing group lacks: `adopted` where the inventory takes it over, `joined` where our first rule goes in.
+fn new_group_marks(
+    group: &ObservedGroup,
+    marks: &[Mark],
+    declared: Option<Ownership>,
+    changes: &GroupChanges,
+    owner: &Owner,
+) -> Vec<(Mark, Origin)> {
+    let has = |mark: &Mark, origin: Option<Origin>| {
+        group.marks.iter().any(|m| m.mark == *mark && origin.is_none_or(|o| m.origin == o))
+    };
+    let taken = group.marks.iter().any(|m| m.mark.owner == *owner && m.origin != Origin::Joined);
+    let missing = |origin: Origin, any: bool| -> Vec<(Mark, Origin)> {
+        let lacks =
+            marks.iter().filter(|m| if any { !has(m, None) } else { has(m, Some(Origin::Joined)) || !has(m, None) });
+        lacks.map(|m| (m.clone(), origin)).collect()
+    };
+    match declared {
+        Some(Ownership::Exclusive) if !taken => missing(Origin::Adopted, false),
+        _ if taken => Vec::new(),
+        _ if !changes.adds.is_empty() || !changes.joins.is_empty() => missing(Origin::Joined, true),
+        _ => Vec::new(),
+    }
+}
+
+/// Rules of ours that stay exactly as wanted, but say something else.
+fn stale_descriptions(
+    wanted: &[DesiredRule],
+    group: &ObservedGroup,
+    diff: &GroupDiff,
+    marks: &[Mark],
+    dialect: &Dialect,
+) -> Vec<StepRule> {
+    let wanted: BTreeMap<Rule, &DesiredRule> = wanted.iter().map(|r| (r.rule, r)).collect();
+    let by_the_cloud = |rule: &Rule| dialect.default_rules.contains(rule);
+    let kept = group.rules.iter().zip(&diff.fates).filter(|(r, fate)| **fate == Fate::Keep && !by_the_cloud(&r.rule));
+    let stale = kept.filter_map(|(rule, _)| {
+        let want = wanted.get(&rule.rule).filter(|w| !w.reasons.is_empty())?;
+        let description = describe(&want.reasons, marks, dialect);
+        (description != rule.description).then(|| StepRule {
+            rule: rule.rule,
+            id: rule.id.clone(),
+            description,
+            marks: Vec::new(),
+            reasons: want.reasons.clone(),
+        })
+    });
+    stale.collect()
+}
+
+fn outbound_open(rules: impl Iterator<Item = Rule>, family: Family) -> bool {
+    let outbound = rules.filter(|r| r.direction == Direction::Egress);
+    PacketSet::of(outbound).contains(&PacketSet::of(open_outbound(family)))
+}

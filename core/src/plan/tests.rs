@@ -1,0 +1,445 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::desired::{Desired, DesiredGroup, DesiredNetwork};
+use crate::flow::{Flow, Flows};
+use crate::guard::GuardsInForce;
+use crate::inventory::{EgressMode, Inventory, SecurityGroup};
+use crate::name::{GroupMark, Mark, Origin};
+use crate::observed::{Limit, LimitSource, Limits};
+use crate::pack::{Call, Dialect, GroupChanges, Pack, one_call_a_direction};
+use crate::rule::Family;
+use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
+use crate::{example, traffic};
+
+struct Aws(Dialect);
+
+impl Pack for Aws {
+    fn dialect(&self) -> &Dialect {
+        &self.0
+    }
+
+    fn pack(&self, changes: &GroupChanges, _: &Limits) -> Vec<Call> {
+        one_call_a_direction(changes, &self.0)
+    }
+}
+
+/// A desired group of `prod`, whose security group and node group have the same name.
+pub(crate) fn wish(name: &str, texts: &[&str]) -> DesiredGroup {
+    DesiredGroup {
+        security_group: SecurityGroup::parse(name).unwrap(),
+        atom: atom(name),
+        members: vec![(ClusterName::new("prod").unwrap(), NodeGroupName::new(name).unwrap())],
+        ownership: None,
+        create: false,
+        egress: EgressMode::Open,
+        family: Family::Ipv4,
+        rules: desired_rules(texts),
+        held: Vec::new(),
+        ignored: Vec::new(),
+        addresses: BTreeMap::new(),
+    }
+}
+
+fn inventory() -> Inventory {
+    let mut inventory = example::inventory();
+    inventory.add_cluster("prod", "downstream-node-pools");
+    inventory.add_cluster("staging", "downstream-node-pools");
+    inventory
+}
+
+fn wishes(groups: Vec<DesiredGroup>) -> Desired {
+    let part = DesiredNetwork { atoms: atoms(), groups };
+    Desired { networks: [(network(), part)].into(), ..Desired::default() }
+}
+
+fn input(observed: Vec<ObservedGroup>, pack: &Aws, most: u32) -> NetworkInput<'_> {
+    let network = inventory().networks[&network()].clone();
+    let limits =
+        Limits { rules_per_group: Some(Limit { at_most: most, source: LimitSource::Assumed }), ..Limits::default() };
+    let observed = Ok(Observed { groups: observed, limits, ..Observed::default() });
+    NetworkInput { network, observed, pack, calls: 1 }
+}
+
+fn try_plan(
+    groups: Vec<DesiredGroup>,
+    observed: Vec<ObservedGroup>,
+    options: &PlanOptions,
+) -> Result<Plan, Vec<PlanError>> {
+    let aws = Aws(aws_like());
+    let guards = GuardsInForce::default();
+    super::plan(&inventory(), &Flows::default(), wishes(groups), vec![input(observed, &aws, 60)], &guards, options)
+}
+
+pub(crate) fn plan_of(groups: Vec<DesiredGroup>, observed: Vec<ObservedGroup>) -> Plan {
+    let plan = try_plan(groups, observed, &PlanOptions::default()).unwrap();
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+    plan
+}
+
+/// `add_rules web <- 1 2`: action, group and dependencies of each step.
+fn steps(plan: &Plan) -> Vec<String> {
+    let spell = |s: &Step| {
+        let action = serde_json::to_value(s.action).unwrap();
+        let before: String = s.depends_on.iter().map(|d| format!(" {}", d.0)).collect();
+        let arrow = if before.is_empty() { "" } else { " <-" };
+        format!("{} {}{arrow}{before}", action.as_str().unwrap(), atoms().text(s.group))
+    };
+    plan.steps.iter().map(spell).collect()
+}
+
+const OPEN: &str = "all to 0.0.0.0/0";
+
+#[test]
+fn a_new_group_costs_two_calls() {
+    let plan = plan_of(vec![wish("web", &["22/tcp from g:web", "80/tcp from 0.0.0.0/0"])], vec![]);
+    assert_eq!(steps(&plan), ["create_group web", "add_rules web <- 1"]);
+    assert_eq!(plan.networks[0].groups[0].status, GroupStatus::Create);
+}
+
+#[test]
+fn groups_that_refer_to_each_other_are_made_before_their_rules() {
+    let circle = vec![wish("web", &["22/tcp from g:db"]), wish("db", &["5432/tcp from g:web"])];
+    let expected = ["create_group web", "create_group db", "add_rules web <- 1 2", "add_rules db <- 1 2"];
+    assert_eq!(steps(&plan_of(circle, vec![])), expected);
+}
+
+#[test]
+fn a_group_in_sync_costs_nothing() {
+    let plan =
+        plan_of(vec![wish("web", &["22/tcp from g:web"])], vec![group("web", &["22/tcp from g:web", OPEN], true)]);
+    assert_eq!(steps(&plan), Vec::<String>::new());
+    assert!(plan.in_sync());
+    assert_eq!((plan.proof.required_flows, plan.proof.held_before), (2, 2));
+}
+
+#[test]
+fn additions_stand_before_removals() {
+    let have = group("web", &["tcp from 10.0.0.0/8", OPEN], true);
+    let plan = plan_of(vec![wish("web", &["22/tcp from 10.0.0.0/8"])], vec![have]);
+    assert_eq!(steps(&plan), ["add_rules web", "remove_rules web <- 1"]);
+    assert_eq!(plan.counts(), (1, 1));
+}
+
+#[test]
+fn names_of_the_inventory_meet_ids_of_the_cloud() {
+    // The observed group's atom is that of its id; the wish names it by its name.
+    let mut known = atoms();
+    let id = known.intern("sg-db");
+    let have = ObservedGroup { atom: id, ..group("db", &[OPEN], true) };
+    let part = DesiredNetwork { atoms: known, groups: vec![wish("web", &["22/tcp from g:db"]), wish("db", &[])] };
+    let desired = Desired { networks: [(network(), part)].into(), ..Desired::default() };
+    let aws = Aws(aws_like());
+    let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
+    let inputs = vec![input(vec![have], &aws, 60)];
+    let plan = super::plan(&inventory(), &Flows::default(), desired, inputs, &guards, &options).unwrap();
+    let add = plan.steps.iter().find(|s| s.action == Action::AddRules).unwrap();
+    assert_eq!(add.adds[0].rule.peer.group(), Some(id));
+    assert_eq!(add.depends_on, [StepId(1)], "only the new group has to be made first");
+}
+
+#[test]
+fn a_shared_group_must_exist_unless_it_may_be_created() {
+    let shared = DesiredGroup { ownership: Some(Ownership::Shared), ..wish("web", &[]) };
+    let refused = try_plan(vec![shared.clone()], vec![], &PlanOptions::default()).unwrap_err();
+    assert!(matches!(refused[..], [PlanError::SharedGroupMissing { .. }]), "{refused:?}");
+    let plan = plan_of(vec![DesiredGroup { create: true, ..shared }], vec![]);
+    assert_eq!(steps(&plan)[0], "create_group web");
+}
+
+#[test]
+fn a_group_given_by_an_id_that_is_not_there_is_an_error() {
+    let by_id = DesiredGroup { security_group: SecurityGroup::parse("sg-0123").unwrap(), ..wish("web", &[]) };
+    let refused = try_plan(vec![by_id], vec![], &PlanOptions::default()).unwrap_err();
+    assert!(matches!(refused[..], [PlanError::NoSuchId { .. }]), "{refused:?}");
+}
+
+#[test]
+fn a_group_that_is_not_ours_is_shared_and_its_rules_stay() {
+    let have = group("web", &["22/tcp from 0.0.0.0/0", OPEN], false);
+    let plan = plan_of(vec![wish("web", &["80/tcp from g:web"])], vec![have]);
+    assert_eq!(plan.networks[0].groups[0].ownership, Ownership::Shared);
+    assert_eq!(steps(&plan), ["set_marks web", "add_rules web"]);
+    assert_eq!(plan.steps[0].group_marks, [(Mark::parse("platform/prod").unwrap(), Origin::Joined)]);
+}
+
+#[test]
+fn writing_exclusive_adopts() {
+    let have = group("web", &["22/tcp from 0.0.0.0/0", "80/tcp from g:web", OPEN], false);
+    let taken = DesiredGroup { ownership: Some(Ownership::Exclusive), ..wish("web", &["80/tcp from g:web"]) };
+    let plan = plan_of(vec![taken], vec![have]);
+    assert_eq!(plan.networks[0].groups[0].status, GroupStatus::Adopt);
+    assert_eq!(steps(&plan), ["set_marks web", "update_descriptions web", "remove_rules web"]);
+    assert_eq!(plan.steps[0].group_marks, [(Mark::parse("platform/prod").unwrap(), Origin::Adopted)]);
+    assert_eq!(plan.steps[2].removes[0].rule, rule("22/tcp from 0.0.0.0/0"));
+}
+
+#[test]
+fn another_owners_exclusive_group_is_refused_unless_taken_over() {
+    let mark = GroupMark { mark: Mark::parse("other/prod").unwrap(), origin: Origin::Made };
+    let have = || ObservedGroup { marks: vec![mark.clone()], ..group("web", &[OPEN], false) };
+    let taken = || DesiredGroup { ownership: Some(Ownership::Exclusive), ..wish("web", &[]) };
+    let refused = try_plan(vec![taken()], vec![have()], &PlanOptions::default()).unwrap_err();
+    assert!(matches!(refused[..], [PlanError::OtherOwner { .. }]), "{refused:?}");
+    let options = PlanOptions { take_over: true, ..PlanOptions::default() };
+    assert!(try_plan(vec![taken()], vec![have()], &options).is_ok());
+}
+
+#[test]
+fn a_rule_from_a_group_that_nobody_has_is_an_error() {
+    let refused = try_plan(vec![wish("web", &["22/tcp from g:db"])], vec![], &PlanOptions::default()).unwrap_err();
+    assert!(matches!(&refused[..], [PlanError::MissingPeer { missing, .. }] if missing.peer == "db"), "{refused:?}");
+}
+
+#[test]
+fn all_reasons_against_a_plan_come_at_once() {
+    let shared = |name| DesiredGroup { ownership: Some(Ownership::Shared), ..wish(name, &[]) };
+    let refused = try_plan(vec![shared("web"), shared("db")], vec![], &PlanOptions::default()).unwrap_err();
+    assert_eq!(refused.len(), 2);
+}
+
+/// Two wide rules that are to become narrow ones, under a quota.
+fn narrowing(most: u32, gap: &[&str]) -> Result<Plan, Vec<PlanError>> {
+    let have = group("web", &["1-2/tcp from g:web", "5-6/tcp from g:web", OPEN], true);
+    let want = wish("web", &["1/tcp from g:web", "5/tcp from g:web"]);
+    let aws = Aws(aws_like());
+    let options = PlanOptions { allow_gap: gap.iter().map(|g| (*g).to_owned()).collect(), ..PlanOptions::default() };
+    let inputs = vec![input(vec![have], &aws, most)];
+    let plan =
+        super::plan(&inventory(), &Flows::default(), wishes(vec![want]), inputs, &GuardsInForce::default(), &options)?;
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+    Ok(plan)
+}
+
+#[test]
+fn with_room_a_replacement_is_two_calls() {
+    assert_eq!(steps(&narrowing(4, &[]).unwrap()), ["add_rules web", "remove_rules web <- 1"]);
+}
+
+#[test]
+fn with_little_room_a_replacement_takes_turns() {
+    let expected = ["add_rules web", "remove_rules web <- 1", "add_rules web <- 2", "remove_rules web <- 1 3"];
+    assert_eq!(steps(&narrowing(3, &[]).unwrap()), expected);
+}
+
+#[test]
+fn a_quota_without_room_is_refused_with_the_arithmetic() {
+    let refused = narrowing(2, &[]).unwrap_err();
+    assert!(
+        matches!(refused[..], [PlanError::Quota { before: 2, adds: 2, removes: 2, peak: 4, of: 2, .. }]),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_gap_that_the_user_allows_by_name_makes_room_and_is_said() {
+    for name in ["r", "p@1/r"] {
+        let plan = narrowing(2, &[name]).unwrap();
+        assert_eq!(steps(&plan), ["remove_rules web", "add_rules web <- 1"]);
+        assert_eq!(plan.proof.gaps.len(), 2);
+    }
+    assert!(narrowing(2, &["other"]).is_err());
+}
+
+#[test]
+fn a_gap_is_not_used_where_there_is_room() {
+    assert!(narrowing(3, &["r"]).unwrap().proof.gaps.is_empty());
+}
+
+#[test]
+fn only_chosen_clusters_get_steps() {
+    let options =
+        PlanOptions { clusters: Some([ClusterName::new("staging").unwrap()].into()), ..PlanOptions::default() };
+    let staging = DesiredGroup {
+        members: vec![(ClusterName::new("staging").unwrap(), NodeGroupName::new("db").unwrap())],
+        ..wish("db", &["22/tcp from g:web"])
+    };
+    let have = vec![group("web", &[OPEN], true)];
+    let plan = try_plan(vec![wish("web", &["80/tcp from g:web"]), staging], have, &options).unwrap();
+    assert_eq!(steps(&plan), ["create_group db", "add_rules db <- 1"]);
+    assert_eq!(plan.networks[0].groups[0].status, GroupStatus::Skipped);
+}
+
+#[test]
+fn add_only_plans_no_removal() {
+    let have = group("web", &["22/tcp from 0.0.0.0/0", OPEN], true);
+    let options = PlanOptions { add_only: true, ..PlanOptions::default() };
+    let plan = try_plan(vec![wish("web", &["80/tcp from g:web"])], vec![have], &options).unwrap();
+    assert_eq!(steps(&plan), ["add_rules web"]);
+}
+
+#[test]
+fn redundant_rules_go_with_tidy_only() {
+    let have = || vec![group("web", &["22-23/tcp from g:web", "22/tcp from g:web", OPEN], true)];
+    let want = || vec![wish("web", &["22-23/tcp from g:web"])];
+    assert!(plan_of(want(), have()).in_sync());
+    let options = PlanOptions { tidy: true, ..PlanOptions::default() };
+    let plan = try_plan(want(), have(), &options).unwrap();
+    let removes: Vec<_> = plan.steps.iter().flat_map(|s| &s.removes).map(|r| r.rule).collect();
+    assert_eq!(removes, rules(&["22/tcp from g:web"]));
+    assert!(plan.proof.holds());
+}
+
+#[test]
+fn descriptions_change_only_in_groups_that_change_anyway() {
+    let have = || group("web", &["22/tcp from g:web", OPEN], true);
+    let quiet = plan_of(vec![wish("web", &["22/tcp from g:web"])], vec![have()]);
+    assert_eq!((quiet.steps.len(), quiet.networks[0].groups[0].stale_descriptions), (0, 1));
+    let busy = plan_of(vec![wish("web", &["22/tcp from g:web", "80/tcp from g:web"])], vec![have()]);
+    assert_eq!(steps(&busy), ["add_rules web", "update_descriptions web"]);
+    assert_eq!(busy.steps[1].adds[0].description, "because");
+}
+
+fn removing(n: u16, keep: u16) -> Plan {
+    let keeps: Vec<String> = (0..keep).map(|i| format!("{}/tcp from g:web", 1000 + 2 * i)).collect();
+    let goes: Vec<String> = (0..n).map(|i| format!("{}/tcp from g:db", 3000 + 2 * i)).collect();
+    let have: Vec<&str> = keeps.iter().chain(&goes).map(String::as_str).chain([OPEN]).collect();
+    let want: Vec<&str> = keeps.iter().map(String::as_str).collect();
+    plan_of(vec![wish("web", &want)], vec![group("web", &have, true)])
+}
+
+#[test]
+fn more_than_ten_removals_are_refused() {
+    assert_eq!(removing(10, 40).blast, None);
+    assert!(removing(11, 40).blast.unwrap().contains("11 rules"));
+}
+
+#[test]
+fn more_than_a_third_of_a_group_is_refused_where_it_has_more_than_six() {
+    assert_eq!(removing(3, 2).blast, None, "six rules with the outbound one");
+    assert_eq!(removing(3, 5).blast, None, "a third of nine");
+    assert!(removing(4, 6).blast.unwrap().contains("4 of the 11"));
+}
+
+#[test]
+fn the_last_rule_of_a_group_is_not_removed_lightly() {
+    let strict = DesiredGroup { egress: EgressMode::Strict, ..wish("web", &[]) };
+    let plan = plan_of(vec![strict], vec![group("web", &["22/tcp from g:web"], true)]);
+    assert!(plan.blast.unwrap().contains("no rule left"));
+}
+
+#[test]
+fn max_removals_sets_the_number_and_lifts_the_rest() {
+    let have = group("web", &["1/tcp from g:db", "3/tcp from g:db"], true);
+    let allowed = |n| {
+        let options = PlanOptions { max_removals: Some(n), ..PlanOptions::default() };
+        let strict = DesiredGroup { egress: EgressMode::Strict, ..wish("web", &[]) };
+        try_plan(vec![strict], vec![have.clone()], &options).unwrap().blast
+    };
+    assert!(allowed(1).unwrap().contains("--max-removals is 1"));
+    assert_eq!(allowed(2), None);
+}
+
+#[test]
+fn a_closed_outbound_is_reported_and_repaired_only_where_we_made_the_group() {
+    let ours = plan_of(vec![wish("web", &[])], vec![group("web", &["443/tcp to 192.0.2.1"], true)]);
+    assert_eq!(steps(&ours), ["add_rules web"]);
+    let theirs = plan_of(vec![wish("web", &[])], vec![group("web", &["443/tcp to 192.0.2.1"], false)]);
+    assert!(theirs.steps.is_empty());
+    assert!(theirs.networks[0].groups[0].outbound_closed);
+}
+
+#[test]
+fn the_default_outbound_rule_of_a_new_strict_group_goes_last() {
+    let strict = DesiredGroup { egress: EgressMode::Strict, ..wish("web", &["443/tcp to 192.0.2.1"]) };
+    let plan = plan_of(vec![strict], vec![]);
+    assert_eq!(steps(&plan), ["create_group web", "add_rules web <- 1", "remove_rules web <- 1 2"]);
+}
+
+#[test]
+fn a_dual_group_lets_both_families_out() {
+    let dual = DesiredGroup { family: Family::Both, ..wish("web", &[]) };
+    let plan = plan_of(vec![dual], vec![]);
+    assert_eq!(plan.steps[1].adds[0].rule, rule("all to ::/0"));
+}
+
+fn destruction(
+    groups: Vec<DesiredGroup>,
+    observed: Vec<ObservedGroup>,
+    destroyed: &[&str],
+) -> Result<Plan, Vec<PlanError>> {
+    let aws = Aws(aws_like());
+    let destroyed: BTreeSet<ClusterName> = destroyed.iter().map(|c| ClusterName::new(c).unwrap()).collect();
+    let mut rest = groups.clone();
+    for group in &mut rest {
+        group.rules.iter_mut().for_each(|r| r.reasons.retain(|reason| !destroyed.contains(&reason.cluster)));
+        group.rules.retain(|r| !r.reasons.is_empty());
+    }
+    let (whole, rest) = (wishes(groups), wishes(rest));
+    super::destroy(&inventory(), &Flows::default(), whole, &rest, vec![input(observed, &aws, 60)], &destroyed)
+}
+
+#[test]
+fn referring_groups_are_deleted_before_those_they_refer_to() {
+    let observed = vec![group("db", &[OPEN], true), group("web", &["22/tcp from g:db", OPEN], true)];
+    let groups = vec![wish("web", &["22/tcp from g:db"]), wish("db", &[])];
+    let plan = destruction(groups, observed, &["prod"]).unwrap();
+    assert_eq!(steps(&plan), ["delete_group web", "delete_group db <- 1"]);
+    assert!(plan.proof.holds());
+}
+
+#[test]
+fn a_circle_of_references_is_opened_first() {
+    let observed = vec![group("web", &["22/tcp from g:db"], true), group("db", &["22/tcp from g:web"], true)];
+    let groups = vec![wish("web", &["22/tcp from g:db"]), wish("db", &["22/tcp from g:web"])];
+    let plan = destruction(groups, observed, &["prod"]).unwrap();
+    assert_eq!(plan.steps.len(), 3, "{:?}", steps(&plan));
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+}
+
+#[test]
+fn a_group_that_we_did_not_make_loses_only_marked_rules() {
+    let have = group("web", &["22/tcp from g:web # platform/prod", "80/tcp from 0.0.0.0/0"], false);
+    let plan = destruction(vec![wish("web", &["22/tcp from g:web"])], vec![have], &["prod"]).unwrap();
+    assert_eq!(steps(&plan), ["remove_rules web"]);
+    assert_eq!(plan.steps[0].removes[0].rule, rule("22/tcp from g:web"));
+}
+
+#[test]
+fn a_group_that_stays_loses_what_only_the_destroyed_cluster_wanted() {
+    let staging = |name: &str, texts: &[&str]| DesiredGroup {
+        members: vec![(ClusterName::new("staging").unwrap(), NodeGroupName::new(name).unwrap())],
+        ..wish(name, texts)
+    };
+    let observed =
+        vec![group("db", &[OPEN], true), group("etcd", &["22/tcp from g:db", "80/tcp from g:etcd", OPEN], true)];
+    let mut stays = staging("etcd", &["22/tcp from g:db", "80/tcp from g:etcd"]);
+    let kept = crate::flow::Reason { cluster: ClusterName::new("staging").unwrap(), ..reason("web") };
+    stays
+        .rules
+        .iter_mut()
+        .filter(|r| r.rule == rule("80/tcp from g:etcd"))
+        .for_each(|r| r.reasons = vec![kept.clone()]);
+    let plan = destruction(vec![stays, wish("db", &[])], observed, &["prod"]).unwrap();
+    assert_eq!(steps(&plan), ["remove_rules etcd", "delete_group db <- 1"]);
+    assert_eq!(plan.steps[0].removes.len(), 1);
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+}
+
+#[test]
+fn a_foreign_rule_that_refers_to_a_doomed_group_is_an_error_that_names_it() {
+    let observed = vec![group("db", &[OPEN], true), group("web", &["22/tcp from g:db"], false)];
+    let staging = DesiredGroup {
+        members: vec![(ClusterName::new("staging").unwrap(), NodeGroupName::new("web").unwrap())],
+        ..wish("web", &[])
+    };
+    let refused = destruction(vec![staging, wish("db", &[])], observed, &["prod"]).unwrap_err();
+    assert!(matches!(&refused[..], [PlanError::StillReferenced { group, from, .. }] if group == "db" && from == "web"));
+}
+
+#[test]
+fn flows_are_lost_with_either_end_or_their_cluster() {
+    let cluster = |name: &str| ClusterName::new(name).unwrap();
+    let end = |name: &str| crate::flow::End::Group(cluster(name), NodeGroupName::new("g").unwrap());
+    let flow = |of: &str, from: &str, to: &str| Flow {
+        cluster: cluster(of),
+        from: end(from),
+        to: end(to),
+        traffic: traffic::Traffic::ALL,
+        reason: reason("x"),
+        local: false,
+    };
+    let all = [flow("a", "a", "a"), flow("a", "b", "a"), flow("b", "a", "a"), flow("a", "a", "b")];
+    let (stays, lost) = split_flows(&all, &[cluster("b")].into());
+    assert_eq!((stays.len(), lost.len()), (1, 3));
+}

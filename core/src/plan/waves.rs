@@ -1,0 +1,159 @@
+//! Additions and removals of one group, in waves that its quota has room for.
+
+use super::StepRule;
+use super::quota::{QuotaUse, quota_use};
+use crate::observed::Limits;
+use crate::pack::Dialect;
+use crate::packets::{PacketSet, overlap};
+use crate::rule::{Direction, Rule};
+
+/// Additions, and the removals that come after them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wave {
+    pub adds: Vec<StepRule>,
+    pub removes: Vec<StepRule>,
+}
+
+/// What a quota allows.
+pub(super) struct Room<'a> {
+    /// Rules that are there, each with its weight.
+    pub present: Vec<(Rule, u32)>,
+    pub dialect: &'a Dialect,
+    pub limits: &'a Limits,
+}
+
+impl Room<'_> {
+    /// The fullest count with some additions, where it is over the quota.
+    fn overflow<'r>(&self, adds: impl Iterator<Item = &'r StepRule> + Clone) -> Option<QuotaUse> {
+        let all = self.present.iter().copied().chain(adds.map(|a| (a.rule, 1)));
+        quota_use(all, self.dialect, self.limits).filter(|full| full.used > full.of)
+    }
+
+    fn carry_out(&mut self, wave: &Wave) {
+        for remove in &wave.removes {
+            if let Some(at) = self.present.iter().position(|(rule, _)| *rule == remove.rule) {
+                self.present.swap_remove(at);
+            }
+        }
+        self.present.extend(wave.adds.iter().map(|a| (a.rule, 1)));
+    }
+}
+
+/// Orders additions and removals so that none of `required` is cut and no quota is exceeded.
+///
+/// Everything at once where there is room. Otherwise rules are removed as soon as what they carry stands elsewhere, to make
+/// room for the rest. Errors with the fullest count when no removal is possible any more.
+pub(super) fn waves(
+    mut room: Room<'_>,
+    mut adds: Vec<StepRule>,
+    mut removes: Vec<StepRule>,
+    required: &[Rule],
+) -> Result<Vec<Wave>, QuotaUse> {
+    let mut waves = Vec::new();
+    // Nothing new needs no room, whatever is there already.
+    while let Some(full) = room.overflow(adds.iter()).filter(|_| !adds.is_empty()) {
+        let wave = next(&room, &mut adds, &mut removes, required);
+        if wave.removes.is_empty() {
+            return Err(full);
+        }
+        room.carry_out(&wave);
+        waves.push(wave);
+    }
+    waves.push(Wave { adds, removes });
+    Ok(waves)
+}
+
+/// The removals that need the fewest additions first, as many as there is room for.
+fn next(room: &Room<'_>, adds: &mut Vec<StepRule>, removes: &mut Vec<StepRule>, required: &[Rule]) -> Wave {
+    let mut wave = Wave::default();
+    let mut standing: Vec<Rule> = room.present.iter().map(|(rule, _)| *rule).collect();
+    let mut ordered: Vec<(usize, StepRule)> =
+        removes.drain(..).map(|r| (needed(&r.rule, &standing, adds, required).len(), r)).collect();
+    ordered.sort_by_key(|(needs, remove)| (*needs, remove.rule));
+    for (_, remove) in ordered {
+        let needs = needed(&remove.rule, &standing, adds, required);
+        let fits = room.overflow(wave.adds.iter().chain(&needs)).is_none();
+        if !fits {
+            removes.push(remove);
+            continue;
+        }
+        adds.retain(|add| !needs.contains(add));
+        standing.retain(|rule| *rule != remove.rule);
+        standing.extend(needs.iter().map(|a| a.rule));
+        wave.adds.extend(needs);
+        wave.removes.push(remove);
+    }
+    wave
+}
+
+/// The pending additions that must stand before a rule goes: those that carry what it alone carries.
+fn needed(remove: &Rule, standing: &[Rule], adds: &[StepRule], required: &[Rule]) -> Vec<StepRule> {
+    let of = |direction: Direction, rules: &[Rule]| {
+        PacketSet::of(rules.iter().copied().filter(|r| r.direction == direction && r != remove))
+    };
+    let direction = remove.direction;
+    let alone = PacketSet::of(required.iter().copied().filter(|r| r.direction == direction))
+        .intersection(&PacketSet::of([*remove]))
+        .difference(&of(direction, standing));
+    let carries = |add: &&StepRule| {
+        add.rule.direction == direction && overlap(&add.rule, remove) && alone.intersects(&PacketSet::of([add.rule]))
+    };
+    adds.iter().filter(carries).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observed::{Limit, LimitSource};
+    use crate::testing::{aws_like, rule, rules};
+
+    fn check(most: u32, have: &[&str], adds: &[&str], removes: &[&str], required: &[&str]) -> Result<Vec<String>, u32> {
+        let dialect = aws_like();
+        let limit = Limit { at_most: most, source: LimitSource::Assumed };
+        let limits = Limits { rules_per_group: Some(limit), ..Limits::default() };
+        let present = have.iter().map(|t| (rule(t), 1)).collect();
+        let of = |texts: &[&str]| texts.iter().map(|t| StepRule::plain(rule(t))).collect();
+        let room = Room { present, dialect: &dialect, limits: &limits };
+        let waves = waves(room, of(adds), of(removes), &rules(required)).map_err(|full| full.used)?;
+        let spell = |w: &Wave| format!("+{} -{}", w.adds.len(), w.removes.len());
+        Ok(waves.iter().map(spell).collect())
+    }
+
+    #[test]
+    fn with_room_there_is_one_wave() {
+        let waves =
+            check(3, &["1-9/tcp from g:web"], &["2/tcp from g:web", "5/tcp from g:web"], &["1-9/tcp from g:web"], &[]);
+        assert_eq!(waves, Ok(vec!["+2 -1".to_owned()]));
+    }
+
+    #[test]
+    fn what_carries_nothing_required_goes_first_when_there_is_no_room() {
+        let have = ["1/tcp from g:db", "3/tcp from g:db"];
+        let adds = ["5/tcp from g:web", "7/tcp from g:web"];
+        assert_eq!(check(2, &have, &adds, &have, &adds), Ok(vec!["+0 -2".to_owned(), "+2 -0".to_owned()]));
+    }
+
+    #[test]
+    fn a_replacement_takes_turns_where_there_is_room_for_one() {
+        let have = ["1-2/tcp from g:db", "5-6/tcp from g:db"];
+        let adds = ["1/tcp from g:db", "5/tcp from g:db"];
+        // Three rules at most: one narrow rule, then its wide one goes, then the other.
+        assert_eq!(check(3, &have, &adds, &have, &adds), Ok(vec!["+1 -1".to_owned(), "+1 -1".to_owned()]));
+    }
+
+    #[test]
+    fn without_any_room_a_replacement_is_refused_with_the_count() {
+        assert_eq!(
+            check(1, &["1-2/tcp from g:db"], &["1/tcp from g:db"], &["1-2/tcp from g:db"], &["1/tcp from g:db"]),
+            Err(2)
+        );
+    }
+
+    #[test]
+    fn a_group_that_is_too_full_already_may_still_lose_rules() {
+        assert_eq!(
+            check(1, &["1/tcp from g:db", "3/tcp from g:db"], &[], &["1/tcp from g:db"], &[]),
+            Ok(vec!["+0 -1".to_owned()])
+        );
+    }
+}

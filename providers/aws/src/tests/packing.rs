@@ -1,0 +1,87 @@
+//! Changes become the fewest calls.
+
+use rsgsync_core::name::Origin;
+use rsgsync_core::observed::Limits;
+use rsgsync_core::pack::{Call, GroupChanges, Pack};
+use rsgsync_core::plan::{Action, StepRule};
+use rsgsync_core::rule::{Direction, Rule};
+use serde_json::json;
+
+use super::{mark, marked, network, rule};
+use crate::Aws;
+
+fn pack(changes: &GroupChanges) -> Vec<Call> {
+    Aws::connect(&network(json!({}))).unwrap().pack(changes, &Limits::default())
+}
+
+fn actions(calls: &[Call]) -> Vec<(Action, Option<Direction>)> {
+    calls.iter().map(|call| (call.action, call.direction)).collect()
+}
+
+fn outbound(rule: StepRule) -> StepRule {
+    StepRule { rule: Rule { direction: Direction::Egress, ..rule.rule }, ..rule }
+}
+
+#[test]
+fn a_new_group_is_two_calls() {
+    let calls = pack(&GroupChanges {
+        create: Some("etcd nodes".to_owned()),
+        group_marks: vec![(mark("platform/prod"), Origin::Made)],
+        adds: vec![
+            marked(rule("22/tcp", "10.0.0.0/8"), &["platform/prod"]),
+            marked(rule("2379-2380/tcp", "10.0.0.0/8"), &["platform/prod"]),
+        ],
+        ..GroupChanges::default()
+    });
+    assert_eq!(actions(&calls), [(Action::CreateGroup, None), (Action::AddRules, Some(Direction::Ingress))]);
+    assert_eq!(calls[1].adds.len(), 2);
+    assert_eq!(calls[0].adds.iter().map(|r| r.rule.direction).collect::<Vec<_>>(), [Direction::Egress]);
+}
+
+#[test]
+fn a_changed_group_is_one_authorize_and_one_revoke_a_direction() {
+    let rules = vec![rule("22/tcp", "10.0.0.0/8"), rule("23/tcp", "::/0"), outbound(rule("all", "0.0.0.0/0"))];
+    let calls = pack(&GroupChanges { adds: rules.clone(), removes: rules, ..GroupChanges::default() });
+    assert_eq!(
+        actions(&calls),
+        [
+            (Action::AddRules, Some(Direction::Ingress)),
+            (Action::AddRules, Some(Direction::Egress)),
+            (Action::RemoveRules, Some(Direction::Ingress)),
+            (Action::RemoveRules, Some(Direction::Egress)),
+        ]
+    );
+}
+
+#[test]
+fn rules_with_other_marks_are_another_call() {
+    let calls = pack(&GroupChanges {
+        adds: vec![
+            marked(rule("22/tcp", "10.0.0.0/8"), &["platform/a", "platform/b"]),
+            marked(rule("23/tcp", "10.0.0.0/8"), &["platform/a"]),
+            marked(rule("24/tcp", "10.0.0.0/8"), &["platform/b", "platform/a"]),
+        ],
+        ..GroupChanges::default()
+    });
+    let sizes: Vec<usize> = calls.iter().map(|call| call.adds.len()).collect();
+    assert_eq!(sizes, [1, 2]);
+}
+
+#[test]
+fn removals_need_no_tags_and_stay_together() {
+    let calls = pack(&GroupChanges {
+        removes: vec![
+            marked(rule("22/tcp", "10.0.0.0/8"), &["platform/a"]),
+            marked(rule("23/tcp", "10.0.0.0/8"), &["platform/b"]),
+        ],
+        ..GroupChanges::default()
+    });
+    assert_eq!(actions(&calls), [(Action::RemoveRules, Some(Direction::Ingress))]);
+}
+
+#[test]
+fn the_default_egress_rule_is_known() {
+    let aws = Aws::connect(&network(json!({}))).unwrap();
+    let rules: Vec<StepRule> = aws.dialect().default_rules.iter().map(|rule| StepRule::plain(*rule)).collect();
+    assert_eq!(rules, [outbound(rule("all", "0.0.0.0/0"))]);
+}

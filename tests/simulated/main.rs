@@ -1,0 +1,15 @@
+//! The binary from end to end on the simulated cloud: what users get, and what must never happen to them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where its scene does")]
+
+mod bad_input;
+mod cloud;
+mod contract;
+mod faults;
+mod help;
+mod journey;
+mod limits;
+mod ownership;
+mod picture;
+mod selection;
+#[path = "../support/mod.rs"]
+mod support;
