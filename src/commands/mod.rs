@@ -75,7 +75,9 @@ impl Context<'_> {
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
         let text = match self.global.format {
             // `main` lets only commands with tables have the others.
-            Format::Text | Format::Markdown | Format::Html => report::text::plan(plan, &document.digest, document.proof.witness.as_ref()),
+            Format::Text | Format::Markdown | Format::Html => {
+                report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
+            }
             Format::Json => json(document)?,
         };
         print(&text)

@@ -46,8 +46,7 @@ fn list(catalog: &Catalog, format: Format) -> String {
     }
     let line = |tables: &Vec<Profile>| {
         let newest = tables.last()?;
-        let versions: Vec<String> =
-            show::merged(tables).iter().map(|t| versions(t)).filter(|text| !text.is_empty()).collect();
+        let versions: Vec<String> = show::merged(tables).iter().map(versions).filter(|text| !text.is_empty()).collect();
         let cells = [newest.kind.as_str().to_owned(), versions.join(", "), newest.title.clone()];
         Some((newest.name.to_string(), cells.into_iter().map(|cell| vec![cell]).collect()))
     };
