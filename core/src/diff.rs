@@ -148,14 +148,13 @@ fn side(
     let held: TrafficSet = wanted.held.iter().filter(|(d, _)| *d == direction).map(|(_, t)| *t).collect();
 
     for &i in indices {
-        let packets = PacketSet::of([rule(i)]);
-        let unwanted = packets.difference(&want);
+        let unwanted = || PacketSet::of([rule(i)]).difference(&want);
         out.fates[i] = match holders[i] {
             Holder::Foreign | Holder::Others => Fate::Foreign,
-            _ if unwanted.is_empty() => Fate::Keep,
+            _ if want.carries(&rule(i)) => Fate::Keep,
             _ if open_egress => Fate::Outbound,
-            _ if unwanted.except_on(&held).is_empty() => Fate::Held,
-            _ if unwanted.except_on(&held).except_on(&ignored).is_empty() => Fate::Ignored,
+            _ if unwanted().except_on(&held).is_empty() => Fate::Held,
+            _ if unwanted().except_on(&held).except_on(&ignored).is_empty() => Fate::Ignored,
             Holder::Ours => Fate::Remove,
             Holder::OursAndOthers => Fate::Leave,
         };
@@ -173,7 +172,7 @@ fn side(
         if holders[i] == Holder::Foreign && packets_needed(&want, rule(i), indices, holders, out, &rule) {
             out.fates[i] = Fate::Satisfies;
         }
-        let carries = |missing: &PacketSet| missing.intersects(&PacketSet::of([rule(i)]));
+        let carries = |missing: &PacketSet| !missing.is_empty() && missing.intersects(&PacketSet::of([rule(i)]));
         let fate = match holders[i] {
             Holder::Others if carries(&missing) => Fate::Join,
             Holder::OursAndOthers if out.fates[i] == Fate::Leave && carries(&missing) => Fate::Keep,

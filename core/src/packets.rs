@@ -22,6 +22,13 @@ impl TrafficSet {
         self.0.is_empty()
     }
 
+    /// Whether every point of a traffic is in it.
+    fn has(&self, traffic: Traffic) -> bool {
+        let (lo, hi) = traffic.points();
+        let at = self.0.partition_point(|i| i.1 < lo);
+        self.0.get(at).is_some_and(|i| i.0 <= lo && hi <= i.1)
+    }
+
     /// The points in either.
     pub fn union(&self, other: &Self) -> Self {
         self.iter().chain(other.iter()).collect()
@@ -140,6 +147,21 @@ impl AddressMap {
         }
     }
 
+    /// Whether every address from `first` to `last` has all of `traffic`.
+    fn has(&self, (first, last): (u128, u128), traffic: Traffic) -> bool {
+        let mut next = first;
+        for stretch in &self.0[self.0.partition_point(|s| s.last < first)..] {
+            if stretch.first > next || !stretch.traffic.has(traffic) {
+                return false;
+            }
+            if stretch.last >= last {
+                return true;
+            }
+            next = stretch.last + 1;
+        }
+        false
+    }
+
     fn combine(&self, other: &Self, op: impl Fn(&TrafficSet, &TrafficSet) -> TrafficSet) -> Self {
         let starts: BTreeSet<u128> = [self, other]
             .iter()
@@ -231,6 +253,20 @@ impl PacketSet {
     /// Whether every packet of `other` is in this one.
     pub fn contains(&self, other: &Self) -> bool {
         other.difference(self).is_empty()
+    }
+
+    /// Whether every packet of one rule is in this set; as [`PacketSet::contains`], without building a set.
+    pub fn carries(&self, rule: &Rule) -> bool {
+        match rule.peer {
+            RulePeer::Opaque(kind, atom, family) => {
+                let has = |f: &Family| self.opaque.get(&(kind, atom, *f)).is_some_and(|t| t.has(rule.traffic));
+                family.each().iter().all(has)
+            }
+            RulePeer::Addresses(cidr) => {
+                let map = if cidr.family() == Family::Ipv4 { &self.v4 } else { &self.v6 };
+                map.has(cidr.bounds(), rule.traffic)
+            }
+        }
     }
 
     /// Whether some packet is in both.
@@ -325,8 +361,9 @@ pub(crate) fn without_covered(mut rules: Vec<Rule>) -> Vec<Rule> {
     let mut at = 0;
     while at < rules.len() {
         let candidate = rules[at];
-        let overlapping = rules.iter().enumerate().filter(|(i, r)| *i != at && overlap(r, &candidate)).map(|(_, r)| *r);
-        if PacketSet::of(overlapping).contains(&PacketSet::of([candidate])) {
+        let mut rest =
+            rules.iter().enumerate().filter(|(i, r)| *i != at && overlap(r, &candidate)).map(|(_, r)| *r).peekable();
+        if rest.peek().is_some() && PacketSet::of(rest).carries(&candidate) {
             rules.remove(at);
         } else {
             at += 1;

@@ -123,6 +123,9 @@ proptest! {
         prop_assert_eq!(spelled(&x.intersection(&y)), p.intersection(&q).copied().collect::<BTreeSet<_>>());
         prop_assert_eq!(spelled(&x.difference(&y)), p.difference(&q).copied().collect::<BTreeSet<_>>());
         prop_assert_eq!(x.contains(&y), y.difference(&x).is_empty());
+        for rule in &b {
+            prop_assert_eq!(x.carries(rule), x.contains(&PacketSet::of([*rule])));
+        }
     }
 
     #[test]
