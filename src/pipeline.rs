@@ -92,7 +92,10 @@ impl Wish {
         let find = |name: &String| {
             let found = known().find(|k| k.as_str() == name).cloned();
             found.ok_or_else(|| {
-                let help = suggestion(name, known().map(ClusterName::as_str)).unwrap_or_default();
+                let near = suggestion(name, known().map(ClusterName::as_str)).filter(|text| text.ends_with('?'));
+                let near = near.map(|text| format!("{text} ")).unwrap_or_default();
+                let all = known().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let help = format!("{near}the inventory has {all}");
                 Failure::new(format!("--cluster: there is no cluster `{name}`"), help)
             })
         };
