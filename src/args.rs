@@ -61,6 +61,22 @@ pub enum Format {
     Text,
     /// For programs: stable and versioned.
     Json,
+    /// For wikis and pull requests (matrix, profile).
+    Markdown,
+    /// A page by itself (matrix, profile).
+    Html,
+}
+
+impl Format {
+    /// Its word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+        }
+    }
 }
 
 /// When to use colours.
@@ -92,6 +108,11 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
     Destroy(DestroyArgs),
+    /// Show who must reach whom on what ports: the From/To table of your clusters
+    Matrix(MatrixArgs),
+    /// Look up the port profiles: what a Rancher, RKE, RKE2 or K3s cluster needs, when, why and from where
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -184,6 +205,29 @@ pub struct Running {
     /// Calls at once, for each network
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
+}
+
+/// `matrix`.
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    /// Only this cluster; may be repeated
+    #[arg(long = "cluster", value_name = "NAME")]
+    pub clusters: Vec<String>,
+}
+
+/// `profile`.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the profiles
+    List,
+    /// Show one: its rows, or its From/To table with notes (--format markdown, html)
+    Show {
+        /// The profile's name
+        name: String,
+        /// Only the rows for this version of Rancher
+        #[arg(long, value_name = "VERSION")]
+        rancher_version: Option<String>,
+    },
 }
 
 /// `prove`.

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Colour, Command, Global};
+use args::{Cli, Colour, Command, Format, Global};
 use commands::{Context, Exit};
 use failure::Failure;
 
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<Exit, Failure> {
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    refuse_format(cli)?;
     let context = Context { global: &cli.global, today: jiff::ZonedDateTime::now().date(), terminal };
     match &cli.command {
         Command::Plan(args) => commands::plan::run(&context, args).await,
@@ -53,7 +54,21 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Prove(args) => commands::prove::run(&context, args),
         Command::Validate(args) => commands::validate::run(&context, args),
         Command::Destroy(args) => commands::destroy::run(&context, args).await,
+        Command::Matrix(args) => commands::matrix::run(&context, args),
+        Command::Profile(args) => commands::profile::run(&context, args),
         Command::Completions { shell } => commands::completions::run(*shell),
+    }
+}
+
+/// Says which formats a command has, before it does anything.
+fn refuse_format(cli: &Cli) -> Result<(), Failure> {
+    let has_tables = matches!(&cli.command, Command::Matrix(_) | Command::Profile(_));
+    match cli.global.format {
+        format @ (Format::Markdown | Format::Html) if !has_tables => Err(Failure::new(
+            format!("--format {} is not a format of this command", format.word()),
+            "use text or json; `matrix` and `profile` have markdown and html, too",
+        )),
+        Format::Text | Format::Json | Format::Markdown | Format::Html => Ok(()),
     }
 }
 

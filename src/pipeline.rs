@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rsgsync_core::desired::{Desired, desired};
 use rsgsync_core::flow::{Flows, flows};
 use rsgsync_core::guard::{Allowed, GuardsInForce, Verdict, judge, withdraw};
-use rsgsync_core::inventory::{Inventory, Network, Ownership};
+use rsgsync_core::inventory::{Inventory, Network, Ownership, suggestion};
 use rsgsync_core::link::scope;
 use rsgsync_core::name::ClusterName;
 use rsgsync_core::observed::Observed;
@@ -92,8 +92,11 @@ impl Wish {
         let find = |name: &String| {
             let found = known().find(|k| k.as_str() == name).cloned();
             found.ok_or_else(|| {
+                let near = suggestion(name, known().map(ClusterName::as_str)).filter(|text| text.ends_with('?'));
+                let near = near.map(|text| format!("{text} ")).unwrap_or_default();
                 let all = known().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                Failure::new(format!("--cluster: there is no cluster `{name}`"), format!("the inventory has {all}"))
+                let help = format!("{near}the inventory has {all}");
+                Failure::new(format!("--cluster: there is no cluster `{name}`"), help)
             })
         };
         names.iter().map(find).collect::<Result<BTreeSet<_>, _>>().map(Some)

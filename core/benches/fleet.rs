@@ -141,6 +141,7 @@ fn measure(rules: usize, case: Case, pack: &Aws) -> Measured {
     let inventory = Inventory {
         owner,
         trusted: Vec::new(),
+        guards: Vec::new(),
         networks: [(network.name.clone(), network.clone())].into_iter().collect(),
         clusters: indexmap::IndexMap::new(),
     };

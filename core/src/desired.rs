@@ -213,7 +213,10 @@ impl<'a> Build<'a> {
 
     fn not_opened(&mut self, flow: &Flow, direction: Direction, at: (&Cluster, &NodeGroup), why: Why) {
         let (cluster, group) = at;
-        let key = (cluster.network.clone(), flow.cluster.clone(), flow.reason.row.clone(), why);
+        let profile = self.inventory.clusters.get(&flow.cluster).map(|cluster| &cluster.profile);
+        let row = profile.and_then(|p| Some(p.word_for(p.row_of(&flow.reason)?)));
+        let row = row.unwrap_or_else(|| flow.reason.row.clone());
+        let key = (cluster.network.clone(), flow.cluster.clone(), row, why);
         let (cluster, group) = (cluster.name.clone(), group.name.clone());
         self.unopened.entry(key).or_default().insert(Ask { cluster, group, direction, traffic: flow.traffic });
     }

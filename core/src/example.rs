@@ -11,7 +11,7 @@ use crate::inventory::{
     Peer, SecurityGroup, Waived, Waiver,
 };
 use crate::name::{ClusterName, NetworkName, NodeGroupName, Owner};
-use crate::profile::{Catalog, OptionValue};
+use crate::profile::{Catalog, OptionValue, Profile, Version};
 use crate::rule::Cidr;
 use crate::traffic::{PortRange, Traffic};
 
@@ -25,6 +25,7 @@ pub(crate) fn inventory() -> Inventory {
     let mut inventory = Inventory {
         owner: Owner::new("platform").expect("a name"),
         trusted: Vec::new(),
+        guards: Vec::new(),
         networks: IndexMap::new(),
         clusters: IndexMap::new(),
     };
@@ -50,6 +51,13 @@ pub(crate) fn ec2() -> Inventory {
     let prod = inventory.add_cluster("prod", "rancher-nodes-ec2-sg");
     prod.add_group("all", &["etcd", "controlplane", "worker"]).security_group = group("rancher-nodes");
     inventory
+}
+
+/// The profile as Rancher v2.4 has it, else the newest.
+pub(crate) fn shipped(profile: &str) -> Arc<Profile> {
+    let catalog = Catalog::shipped();
+    let old = catalog.find(profile, Version::parse("2.4"));
+    old.or_else(|_| catalog.find(profile, None)).expect("it ships")
 }
 
 pub(crate) fn cluster_name(text: &str) -> ClusterName {
@@ -109,7 +117,7 @@ impl Inventory {
             name: cluster_name(name),
             network: network_name("eu"),
             external: false,
-            profile: Catalog::shipped().find(profile, None).expect("it ships"),
+            profile: shipped(profile),
             rancher_version: None,
             rancher: None,
             options: BTreeMap::new(),

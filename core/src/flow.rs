@@ -10,14 +10,14 @@ use jiff::civil::Date;
 
 use crate::inventory::{Cluster, Inventory, NodeGroup};
 use crate::name::{ClusterName, NetworkName, NodeGroupName};
-use crate::profile::{Port, ProfileRow};
+use crate::profile::{Port, ProfileRow, Selector, Vocabulary};
 use crate::rule::{Cidr, Direction};
 use crate::traffic::{Protocol, Traffic};
 
 use candidate::{Candidate, Side};
 use option::{Facts, State};
 
-pub(crate) use option::multihomed;
+pub(crate) use option::{may_be_open, multihomed};
 
 /// Why a rule is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -147,6 +147,17 @@ pub struct Flows {
     pub unopened: Vec<Unopened>,
     /// Options that got a default, sorted; only those that decided a row.
     pub assumed: Vec<Assumed>,
+    /// Roles that rows speak of and no group plays, sorted: such rows drop out.
+    pub without_members: Vec<WithoutMembers>,
+}
+
+/// A role of a cluster's profile that no group plays.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct WithoutMembers {
+    /// Whose.
+    pub cluster: ClusterName,
+    /// The role.
+    pub role: Arc<str>,
 }
 
 /// Works out every required connection of the inventory, and what could not be worked out.
@@ -155,10 +166,10 @@ pub struct Flows {
 pub fn flows(inventory: &Inventory, today: Date) -> Flows {
     let mut found = Found::default();
     for cluster in inventory.clusters.values() {
-        let profile: Arc<str> = cluster.profile.label().into();
         for row in &cluster.profile.rows {
-            open_row(inventory, cluster, row, &profile, &mut found);
+            open_row(inventory, cluster, row, &mut found);
         }
+        found.without_members.extend(without_members(cluster));
         open_own_rules(inventory, cluster, today, &mut found);
     }
     found.into_flows()
@@ -169,6 +180,7 @@ struct Found {
     flows: BTreeSet<Flow>,
     unopened: BTreeMap<(NetworkName, ClusterName, Arc<str>, Why), BTreeSet<Ask>>,
     assumed: BTreeSet<(ClusterName, Arc<str>, String, String)>,
+    without_members: BTreeSet<WithoutMembers>,
 }
 
 impl Found {
@@ -192,14 +204,32 @@ impl Found {
             assumed: assumed
                 .map(|(cluster, option, value, source)| Assumed { cluster, option, value, source })
                 .collect(),
+            without_members: self.without_members.into_iter().collect(),
         }
     }
 }
 
-fn open_row(inventory: &Inventory, cluster: &Cluster, row: &ProfileRow, profile: &Arc<str>, found: &mut Found) {
+/// Roles of the profile's own rows that no group of the cluster plays; the managing role may be another cluster's.
+fn without_members(cluster: &Cluster) -> impl Iterator<Item = WithoutMembers> {
+    let words = Vocabulary::shipped();
+    let own = cluster.profile.rows.iter().filter(|row| row.profile == cluster.profile.name);
+    let ends = own.flat_map(|row| row.from.iter().chain(&row.to));
+    let roles = ends.filter_map(|end| match end {
+        Selector::Role(role) => Some(role),
+        _ => None,
+    });
+    let of_profile = cluster.profile.roles.iter().chain(roles);
+    let elsewhere = |role: &Arc<str>| *role == words.every_role || *role == words.managing_role;
+    let played = |role: &Arc<str>| cluster.groups.values().any(|group| group.roles.contains(role));
+    let missing = of_profile.filter(move |role| !elsewhere(role) && !played(role));
+    missing.map(|role| WithoutMembers { cluster: cluster.name.clone(), role: Arc::clone(role) })
+}
+
+fn open_row(inventory: &Inventory, cluster: &Cluster, row: &ProfileRow, found: &mut Found) {
+    let word = cluster.profile.word_for(row);
     let reason = Reason {
         cluster: cluster.name.clone(),
-        profile: profile.clone(),
+        profile: row.label.clone(),
         row: row.id.clone(),
         why: row.purpose.clone(),
     };
@@ -218,14 +248,10 @@ fn open_row(inventory: &Inventory, cluster: &Cluster, row: &ProfileRow, profile:
         match &decision.state {
             State::Closed => {}
             State::Undecided(options) => {
-                found.not_opened(
-                    cluster,
-                    &row.id,
-                    Why::OptionNotSet(options.clone()),
-                    candidate.asks(&traffic.asked()),
-                );
+                let why = Why::OptionNotSet(options.clone());
+                found.not_opened(cluster, &word, why, candidate.asks(&traffic.asked()));
             }
-            State::Open => open(cluster, &candidate, &traffic, &reason, found),
+            State::Open => open(cluster, &candidate, &traffic, (&reason, &word), found),
         }
     }
 }
@@ -244,22 +270,28 @@ fn open_own_rules(inventory: &Inventory, cluster: &Cluster, today: Date, found: 
         };
         let traffic = RowTraffic { known: rule.allow.clone(), ..RowTraffic::default() };
         for candidate in candidate::of_rule(inventory, cluster, rule) {
-            open(cluster, &candidate, &traffic, &reason, found);
+            open(cluster, &candidate, &traffic, (&reason, &reason.row), found);
         }
     }
 }
 
-fn open(cluster: &Cluster, candidate: &Candidate, traffic: &RowTraffic, reason: &Reason, found: &mut Found) {
+fn open(
+    cluster: &Cluster,
+    candidate: &Candidate,
+    traffic: &RowTraffic,
+    (reason, word): (&Reason, &Arc<str>),
+    found: &mut Found,
+) {
     let (from, to) = match (&candidate.from, &candidate.to) {
         (Side::End(from), Side::End(to)) => (from, to),
         (Side::Missing(why), _) | (_, Side::Missing(why)) => {
-            found.not_opened(cluster, &reason.row, why.clone(), candidate.asks(&traffic.asked()));
+            found.not_opened(cluster, word, why.clone(), candidate.asks(&traffic.asked()));
             return;
         }
     };
     for symbol in &traffic.without_value {
         let why = Why::PortWithoutValue(symbol.clone());
-        found.not_opened(cluster, &reason.row, why, candidate.asks(&traffic.unknown));
+        found.not_opened(cluster, word, why, candidate.asks(&traffic.unknown));
     }
     found.flows.extend(traffic.known.iter().map(|traffic| Flow {
         cluster: cluster.name.clone(),
@@ -273,8 +305,8 @@ fn open(cluster: &Cluster, candidate: &Candidate, traffic: &RowTraffic, reason: 
 
 /// The traffic of a row, once the inventory's values stand for its symbols.
 #[derive(Default)]
-struct RowTraffic {
-    known: Vec<Traffic>,
+pub(crate) struct RowTraffic {
+    pub(crate) known: Vec<Traffic>,
     /// Symbols that have no value.
     without_value: Vec<Arc<str>>,
     /// What those may be: all of the row's protocols.
@@ -282,7 +314,7 @@ struct RowTraffic {
 }
 
 impl RowTraffic {
-    fn of(row: &ProfileRow, cluster: &Cluster) -> Self {
+    pub(crate) fn of(row: &ProfileRow, cluster: &Cluster) -> Self {
         let protocols: Vec<Protocol> = row.protocol.split('+').filter_map(Protocol::parse).collect();
         let whole = || protocols.iter().map(|protocol| Traffic::whole(*protocol));
         let mut traffic = Self::default();

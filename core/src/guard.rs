@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use jiff::civil::Date;
-use serde::Deserialize;
 
 use crate::desired::{Desired, DesiredGroup, DesiredRule};
-use crate::flow::Reason;
+use crate::flow::{Reason, RowTraffic, may_be_open};
+use crate::inventory::problem::{Code, Problem};
+use crate::inventory::report::Report;
+use crate::inventory::tree::{self, Node};
 use crate::inventory::{Inventory, SecurityGroup, Waived, Waiver};
 use crate::name::NetworkName;
 use crate::profile::Selector;
@@ -89,23 +91,43 @@ pub struct Verdict {
     pub expired: Vec<Breach>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileGuard {
-    name: Arc<str>,
-    traffic: Vec<String>,
-    why: String,
-    source: String,
+fn parse(text: &str) -> Result<Vec<Guard>, Vec<Problem>> {
+    let report = Report::default();
+    let root = tree::read(&report, "guards", text.as_bytes());
+    let entries = root.as_ref().map(|root| root.entries(&report)).unwrap_or_default();
+    let guards = entries.iter().filter_map(|node| read(&report, node)).collect();
+    let problems = report.into_problems();
+    if problems.is_empty() { Ok(guards) } else { Err(problems) }
 }
 
-fn parse(text: &str) -> Result<Vec<Guard>, String> {
-    let file: Vec<FileGuard> = serde_saphyr::from_str(text).map_err(|e| e.to_string())?;
-    let guards = file.into_iter().map(|FileGuard { name, traffic, why, source }| {
-        let lists = traffic.iter().map(|word| Traffic::parse_list(word)).collect::<Result<Vec<_>, _>>();
-        let lists = lists.map_err(|e| format!("guard `{name}`: {e}"))?;
-        Ok(Guard { name, traffic: lists.concat(), why, source })
-    });
-    guards.collect()
+/// Reads one guard of a file; all mistakes at once.
+pub(crate) fn read(report: &Report, node: &Node) -> Option<Guard> {
+    let mut fields = node.fields(report)?;
+    let mut text = |key, help| {
+        let node = fields.require(key, help)?;
+        let text = node.text(report)?.trim();
+        if text.is_empty() {
+            report.add(node.place.error(Code::BadValue, format!("{} says nothing", node.place.path.subject())));
+        }
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let name = text("name", "name it, so that it can be waived: `name: etcd-public`");
+    let why = text("why", "say what happens when it is open to the world");
+    let source = text("source", "say who says so");
+    let traffic = fields.require("traffic", "say what must not be open: `traffic: [2379-2380/tcp]`");
+    let mut forbidden = Vec::new();
+    for item in traffic.map(|node| node.items(report)).unwrap_or_default() {
+        match item.word(report).map(Traffic::parse_list) {
+            Some(Ok(list)) => forbidden.extend(list),
+            Some(Err(error)) => {
+                let help = "write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp` or `all`; ports are 0-65535";
+                report.add(item.place.error(Code::BadValue, error.to_string()).help(help));
+            }
+            None => {}
+        }
+    }
+    fields.finish();
+    Some(Guard { name: name?.into(), traffic: traffic.map(|_| forbidden)?, why: why?, source: source? })
 }
 
 /// The guards that ship with the program.
@@ -132,9 +154,31 @@ pub fn is_public(range: Cidr, trusted: &[Cidr]) -> bool {
     true
 }
 
-/// What the shipped guards forbid in a group.
+/// The guards of a group, waived or not: those that ship, the user's own, and its clusters' rows that forbid public
+/// ranges, for what the others don't name already.
+pub fn guards_of(group: &DesiredGroup, inventory: &Inventory) -> Vec<Guard> {
+    let mut all: Vec<Guard> = guards().iter().chain(&inventory.guards).cloned().collect();
+    let named: Vec<Traffic> = all.iter().flat_map(|guard| &guard.traffic).copied().collect();
+    let members: BTreeSet<_> = group.members.iter().map(|(cluster, _)| cluster).collect();
+    for cluster in members.into_iter().filter_map(|name| inventory.clusters.get(name)) {
+        for row in cluster.profile.rows.iter().filter(|row| row.forbid_public) {
+            if !may_be_open(cluster, &row.condition) {
+                continue;
+            }
+            let rest = RowTraffic::of(row, cluster).known.into_iter().flat_map(|traffic| without(traffic, &named));
+            let traffic: Vec<Traffic> = rest.collect();
+            if !traffic.is_empty() {
+                let (name, why, source) = (row.id.clone(), row.purpose.to_string(), row.label.to_string());
+                all.push(Guard { name, traffic, why, source });
+            }
+        }
+    }
+    all
+}
+
+/// What the guards forbid in a group.
 pub fn guard_set(group: &DesiredGroup, inventory: &Inventory, today: Date) -> GuardSet {
-    let guards = guards().iter().filter(|guard| {
+    let guards = guards_of(group, inventory).into_iter().filter(|guard| {
         let waivers = waivers(group, inventory, &guard.name);
         !waivers.into_iter().any(|waiver| in_force(waiver, today))
     });
@@ -142,7 +186,7 @@ pub fn guard_set(group: &DesiredGroup, inventory: &Inventory, today: Date) -> Gu
         let cidr = public_source(&rule.rule, inventory)?;
         naming_row(rule, cidr, inventory).map(|_| (rule.rule.traffic, cidr))
     });
-    GuardSet { guards: guards.cloned().collect(), exempt: exempt.collect() }
+    GuardSet { guards: guards.collect(), exempt: exempt.collect() }
 }
 
 impl GuardSet {
@@ -163,28 +207,48 @@ impl GuardSet {
 
 /// What the guards forbid, group by group.
 #[derive(Debug, Clone, Default)]
-pub struct GuardsInForce(BTreeMap<(NetworkName, String), GuardSet>);
+pub struct GuardsInForce {
+    sets: BTreeMap<(NetworkName, String), GuardSet>,
+    /// Guards of the user's own and of rows, beside those that ship; no two of one name and traffic.
+    more: Vec<Guard>,
+}
 
 impl GuardsInForce {
-    /// What the shipped guards forbid in every desired group.
+    /// What they forbid in every desired group.
     pub fn of(desired: &Desired, inventory: &Inventory, today: Date) -> Self {
+        let mut found = Self { more: inventory.guards.clone(), ..Self::default() };
         let groups = desired.networks.iter().flat_map(|(name, network)| network.groups.iter().map(move |g| (name, g)));
-        let sets = groups.map(|(network, group)| {
-            ((network.clone(), group.security_group.to_string()), guard_set(group, inventory, today))
-        });
-        Self(sets.collect())
+        for (network, group) in groups {
+            for guard in guards_of(group, inventory) {
+                if found.all().all(|known| !same(known, &guard)) {
+                    found.more.push(guard);
+                }
+            }
+            let key = (network.clone(), group.security_group.to_string());
+            found.sets.insert(key, guard_set(group, inventory, today));
+        }
+        found
+    }
+
+    /// Every guard: those that ship, the user's own, and those of rows; of a name there may be several with other traffic.
+    pub fn all(&self) -> impl Iterator<Item = &Guard> {
+        guards().iter().chain(&self.more)
     }
 
     /// What they forbid in one group.
     pub fn get(&self, network: &NetworkName, security_group: &str) -> Option<&GuardSet> {
-        self.0.get(&(network.clone(), security_group.to_owned()))
+        self.sets.get(&(network.clone(), security_group.to_owned()))
     }
 
-    /// Groups, `NETWORK/SECURITY_GROUP`, in which the guard is waived.
+    /// Groups, `NETWORK/SECURITY_GROUP`, in which the guard is set aside: waived, or a row's of other clusters.
     pub fn waived(&self, guard: &Guard) -> Vec<String> {
-        let waived = self.0.iter().filter(|(_, set)| set.guards.iter().all(|g| g.name != guard.name));
+        let waived = self.sets.iter().filter(|(_, set)| set.guards.iter().all(|known| !same(known, guard)));
         waived.map(|((network, group), _)| format!("{network}/{group}")).collect()
     }
+}
+
+fn same(a: &Guard, b: &Guard) -> bool {
+    a.name == b.name && a.traffic == b.traffic
 }
 
 impl std::fmt::Display for Breach {
@@ -199,15 +263,15 @@ impl std::fmt::Display for Breach {
     }
 }
 
-/// Holds every desired ingress rule against the shipped guards.
+/// Holds every desired ingress rule against the guards.
 pub fn judge(desired: &Desired, inventory: &Inventory, today: Date) -> Verdict {
-    let guards = guards();
     let mut verdict = Verdict::default();
     for (network, group) in desired.networks.iter().flat_map(|(name, n)| n.groups.iter().map(move |g| (name, g))) {
         let exempt = guard_set(group, inventory, today).exempt;
+        let guards = guards_of(group, inventory);
         for rule in &group.rules {
             let Some(cidr) = public_source(&rule.rule, inventory) else { continue };
-            for (guard, traffic) in guarded(guards, rule.rule.traffic) {
+            for (guard, traffic) in guarded(&guards, rule.rule.traffic) {
                 let breach = Breach {
                     network: network.clone(),
                     security_group: group.security_group.clone(),
@@ -273,9 +337,10 @@ fn intersection(a: Traffic, b: Traffic) -> Option<Traffic> {
 }
 
 fn without(traffic: Traffic, cuts: &[Traffic]) -> Vec<Traffic> {
-    let mut cuts: Vec<(u32, u32)> = cuts.iter().map(|cut| cut.points()).collect();
-    cuts.sort_unstable();
     let (mut lo, last) = traffic.points();
+    let of_it = cuts.iter().map(|cut| cut.points()).filter(|(from, to)| *to >= lo && *from <= last);
+    let mut cuts: Vec<(u32, u32)> = of_it.collect();
+    cuts.sort_unstable();
     let mut rest = Vec::new();
     for (from, to) in cuts {
         if from > lo {
@@ -299,12 +364,11 @@ fn public_source(rule: &Rule, inventory: &Inventory) -> Option<Cidr> {
     }
 }
 
-/// The reason of a rule whose profile row itself names a range around `cidr`.
+/// The reason of a rule whose shipped row itself names a range around `cidr`.
 fn naming_row(rule: &DesiredRule, cidr: Cidr, inventory: &Inventory) -> Option<Reason> {
     let names = |reason: &&Reason| {
         let profile = inventory.clusters.get(&reason.cluster).map(|cluster| &cluster.profile);
-        let profile = profile.filter(|profile| profile.label() == *reason.profile);
-        let row = profile.and_then(|profile| profile.rows.iter().find(|row| row.id == reason.row));
+        let row = profile.and_then(|profile| profile.row_of(reason)).filter(|row| row.shipped);
         let from = row.into_iter().flat_map(|row| &row.from);
         from.into_iter().any(|end| matches!(end, Selector::Cidr(range) if range.contains(cidr)))
     };

@@ -12,6 +12,7 @@ pub mod flow;
 pub mod guard;
 pub mod inventory;
 pub mod link;
+pub mod matrix;
 pub mod name;
 pub mod observed;
 pub mod pack;
@@ -20,7 +21,9 @@ pub mod plan;
 pub mod profile;
 pub mod proof;
 pub mod rule;
+pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod traffic;
 pub mod world;
+pub mod writer;

@@ -4,7 +4,9 @@ pub mod apply;
 pub mod completions;
 pub mod destroy;
 pub mod drift;
+pub mod matrix;
 pub mod plan;
+pub mod profile;
 pub mod prove;
 pub mod validate;
 
@@ -72,7 +74,10 @@ impl Context<'_> {
     /// Prints a plan to stdout.
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
         let text = match self.global.format {
-            Format::Text => report::text::plan(plan, &document.digest, document.proof.witness.as_ref()),
+            // `main` lets only commands with tables have the others.
+            Format::Text | Format::Markdown | Format::Html => {
+                report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
+            }
             Format::Json => json(document)?,
         };
         print(&text)

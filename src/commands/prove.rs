@@ -25,7 +25,8 @@ pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
             });
             format!("{report:#}\n")
         }
-        Format::Text => {
+        // `main` lets only commands with tables have the others.
+        Format::Text | Format::Markdown | Format::Html => {
             let steps = count(saved.document.steps.len(), "step");
             let head = format!("{steps}, digest {}\n", saved.document.digest.get(..16).unwrap_or_default());
             let body = match &witness {

@@ -31,15 +31,17 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
                 "flows": wish.flows.flows.len(),
                 "unopened": unopened.iter().map(entry).collect::<Vec<_>>(),
                 "assumed": wish.flows.assumed,
+                "without_members": wish.flows.without_members,
                 "warnings": warnings.iter().map(|w| w.message()).collect::<Vec<_>>(),
             });
             format!("{value:#}\n")
         }
-        Format::Text => {
+        Format::Text | Format::Markdown | Format::Html => {
             let clusters = count(wish.inventory.clusters.len(), "cluster");
             let flows = count(wish.flows.flows.len(), "required flow");
             let mut out = format!("valid: {clusters}, {}, {flows}\n", count(groups, "group"));
             out.push_str(&text::unopened(&unopened));
+            out.push_str(&text::without_members(&wish.flows.without_members));
             wish.notes().iter().for_each(|note| out.push_str(&line("note", note, None)));
             out
         }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use rsgsync_core::diff::Fate;
 use rsgsync_core::document::{WitnessEntry, peer_entry};
-use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why};
+use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
 use rsgsync_core::observed::ObservedRule;
 use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, Step, StepRule};
 use rsgsync_core::rule::{Direction, Rule};
@@ -330,6 +330,18 @@ pub fn unopened(rows: &[Unopened]) -> String {
     let mut out = String::new();
     not_opened(&mut out, rows);
     out
+}
+
+/// Roles of the profiles that no group plays, for `validate` and `matrix`.
+pub fn without_members(roles: &[WithoutMembers]) -> String {
+    let mut by_cluster: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for role in roles {
+        by_cluster.entry(role.cluster.to_string()).or_default().push(&role.role);
+    }
+    let line = |(cluster, roles): (String, Vec<&str>)| {
+        format!("{} {cluster}  {}\n", paint(FAINT, "no group plays"), roles.join(", "))
+    };
+    by_cluster.into_iter().map(line).collect()
 }
 
 fn not_opened(out: &mut String, rows: &[Unopened]) {

@@ -69,7 +69,7 @@ fn a_group_is_not_left_without_any_rule() {
     // These workers need nothing: no ingress, no NodePorts, no overlay, no control plane that calls them.
     let inventory = "version: 1\nowner: platform\nnetworks:\n  lab: { simulated: { state: cloud.json } }\nclusters:\n  idle:\n    \
                      network: lab\n    profile: downstream-node-pools\n    rancher_version: \"2.4\"\n    egress: strict\n    \
-                     options: { cni: calico, ingress: false, nodeport_services: false, rancher_external_lb: false }\n    \
+                     options: { cni: other, ingress: false, nodeport_services: false, rancher_external_lb: false }\n    \
                      groups:\n      workers: { roles: [worker] }\n";
     let scene = scene(inventory);
     let group = json!({ "id": "sg-0a", "name": "idle-workers", "tags": { "rsgsync:platform/idle": "made" },

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::diff::Fate;
 use crate::flow::{End, Flow};
-use crate::guard::{Guard, GuardsInForce, guards};
+use crate::guard::{Guard, GuardsInForce};
 use crate::name::NetworkName;
 use crate::observed::{Limit, LimitSource, Limits};
 use crate::plan::{Action, GroupStatus, NetworkPlan, Plan, Step, StepRule};
@@ -36,7 +36,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
         steps,
         observed: observed_entries(plan, &touched),
         required: required_entries(plan, &touched),
-        guards: guards().iter().map(|guard| guard_entry(guard, in_force)).collect(),
+        guards: in_force.all().map(|guard| guard_entry(guard, in_force)).collect(),
         exempt: exempt_entries(plan, in_force),
         trusted: plan.trusted.iter().map(ToString::to_string).collect(),
         unopened: plan

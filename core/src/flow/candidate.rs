@@ -1,5 +1,7 @@
 //! The ends of a row or rule become pairs of groups, peers and ranges: the flows that it would have if it is open.
 
+use std::sync::Arc;
+
 use crate::inventory::{Cluster, EndWord, ExtraRule, Inventory, NodeGroup, Waived};
 use crate::name::NodeGroupName;
 use crate::profile::{DerivedPeer, ProfileRow, Selector, Vocabulary};
@@ -65,11 +67,8 @@ fn own_group<'a>(side: &'a Side, cluster: &Cluster) -> Option<&'a NodeGroupName>
 
 /// The candidates of a profile row, narrowed and without those that are waived; none where a role has no members.
 pub(super) fn of_row(inventory: &Inventory, cluster: &Cluster, row: &ProfileRow) -> Vec<Candidate> {
-    let names_row = |word: &str| {
-        let in_profile = word.strip_prefix(&*cluster.profile.name).and_then(|rest| rest.strip_prefix('/'));
-        in_profile.unwrap_or(word) == &*row.id
-    };
-    let ends = Ends { inventory, cluster };
+    let names_row = |word: &str| row.is_named(word);
+    let ends = Ends { inventory, cluster, from_role: row.from_role.as_ref() };
     let narrowed: Vec<&EndWord> =
         cluster.narrow.iter().filter(|n| names_row(&n.row)).flat_map(|narrowing| &narrowing.from).collect();
     let mut candidates = Vec::new();
@@ -93,7 +92,7 @@ pub(super) fn of_row(inventory: &Inventory, cluster: &Cluster, row: &ProfileRow)
 
 /// The candidates of a rule of the user's own.
 pub(super) fn of_rule(inventory: &Inventory, cluster: &Cluster, rule: &ExtraRule) -> Vec<Candidate> {
-    let ends = Ends { inventory, cluster };
+    let ends = Ends { inventory, cluster, from_role: None };
     let sides = |words: &[EndWord]| -> Vec<Side> { words.iter().flat_map(|word| ends.of_word(word)).collect() };
     cross(&sides(&rule.from), &sides(&rule.to))
 }
@@ -106,6 +105,8 @@ fn cross(froms: &[Side], tos: &[Side]) -> Vec<Candidate> {
 struct Ends<'a> {
     inventory: &'a Inventory,
     cluster: &'a Cluster,
+    /// Of a cluster that stands for a source only the groups of this role.
+    from_role: Option<&'a Arc<str>>,
 }
 
 impl Ends<'_> {
@@ -122,6 +123,7 @@ impl Ends<'_> {
                 let into = cross(&self.of_selector(from), &self.all());
                 into.into_iter().chain(cross(&self.all(), &self.of_selector(to))).collect()
             }
+            (Selector::Peer(peer), to) => cross(&self.of_peer(peer, self.from_role), &self.of_selector(to)),
             (from, to) => cross(&self.of_selector(from), &self.of_selector(to)),
         }
     }
@@ -129,7 +131,7 @@ impl Ends<'_> {
     fn of_selector(&self, selector: &Selector) -> Vec<Side> {
         match selector {
             Selector::Role(role) => self.of_role(role),
-            Selector::Peer(peer) => self.of_peer(peer),
+            Selector::Peer(peer) => self.of_peer(peer, None),
             Selector::Cidr(cidr) => vec![Side::End(End::Cidr(*cidr))],
             Selector::Name(name) if self.cluster.peers.contains_key(name) => vec![Side::End(End::Peer(name.clone()))],
             Selector::Name(name) => vec![Side::End(End::Name(name.clone()))],
@@ -144,7 +146,7 @@ impl Ends<'_> {
     fn of_word(&self, word: &EndWord) -> Vec<Side> {
         match word {
             EndWord::Group(group) => vec![Side::End(End::Group(self.cluster.name.clone(), group.clone()))],
-            EndWord::Peer(peer) => self.of_peer(peer),
+            EndWord::Peer(peer) => self.of_peer(peer, None),
             EndWord::Cidr(cidr) => vec![Side::End(End::Cidr(*cidr))],
             EndWord::Every => self.all(),
         }
@@ -169,21 +171,28 @@ impl Ends<'_> {
         if theirs.is_empty() { vec![Side::Missing(Why::RancherUnknown)] } else { theirs }
     }
 
-    fn of_peer(&self, peer: &std::sync::Arc<str>) -> Vec<Side> {
+    /// `role`: of the groups that stand for a peer only those that play it.
+    fn of_peer(&self, peer: &Arc<str>, role: Option<&Arc<str>>) -> Vec<Side> {
+        let plays = |group: &NodeGroup| role.is_none_or(|role| group.roles.contains(role));
         if self.cluster.peers.contains_key(peer) {
             return vec![Side::End(End::Peer(peer.clone()))];
         }
         let derived = match Vocabulary::shipped().derived.get(peer) {
             None => Vec::new(),
-            Some(DerivedPeer::Own) => self.all(),
-            Some(DerivedPeer::Managed(wanted)) => {
+            // Groups there are; that none plays the role is no riddle.
+            Some(DerivedPeer::Own) => return groups_of(self.cluster, plays),
+            Some(DerivedPeer::Managed { wanted, prefer }) => {
                 let managed = self.inventory.clusters.values().filter(|cluster| {
                     let facts = Facts::new(cluster);
                     let has = |option: &str| facts.values(option, None).unwrap_or_default();
                     cluster.rancher.as_ref() == Some(&self.cluster.name)
                         && wanted.iter().all(|(option, values)| has(option).iter().any(|v| values.contains(v)))
                 });
-                managed.flat_map(|cluster| groups_of(cluster, |_| true)).collect()
+                let preferred = |cluster: &Cluster| {
+                    let some = groups_of(cluster, |group| group.roles.iter().any(|role| prefer.contains(role)));
+                    if some.is_empty() { groups_of(cluster, plays) } else { some }
+                };
+                managed.flat_map(preferred).collect()
             }
         };
         if derived.is_empty() { vec![Side::Missing(Why::PeerUndefined(peer.clone()))] } else { derived }

@@ -17,6 +17,11 @@ pub(crate) fn multihomed(cluster: &Cluster, group: &NodeGroup) -> bool {
     })
 }
 
+/// Whether a condition holds for the cluster, or may hold once an option is set.
+pub(crate) fn may_be_open(cluster: &Cluster, condition: &Condition) -> bool {
+    Facts::new(cluster).decide(condition, None).state != State::Closed
+}
+
 /// Whether a row is open.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -74,7 +79,7 @@ impl<'a> Facts<'a> {
             Truth::Unknown(options) => options,
             known => {
                 let state = if known == Truth::Yes { State::Open } else { State::Closed };
-                return Decision { state, assumed: self.defaults_in(evaluate(condition, &set)) };
+                return Decision { state, assumed: self.assumed_in(evaluate(condition, &set)) };
             }
         };
         let unset_is_false = |option: &str| set_or_default(option).or_else(|| Some(Vec::new()));
@@ -87,7 +92,7 @@ impl<'a> Facts<'a> {
     }
 
     /// The defaults without which the truth would be unknown.
-    fn defaults_in(&self, without: Truth) -> Vec<(Arc<str>, String, String)> {
+    fn assumed_in(&self, without: Truth) -> Vec<(Arc<str>, String, String)> {
         let Truth::Unknown(options) = without else { return Vec::new() };
         let defaults = options.iter().filter_map(|option| self.default(option));
         defaults.map(|d| (d.option.clone(), d.value.to_string(), d.source.clone())).collect()
@@ -99,10 +104,13 @@ fn default_in<'a>(
     option: &str,
     set: &dyn Fn(&str) -> Option<Vec<OptionValue>>,
 ) -> Option<&'a OptionDefault> {
-    let index = defaults.iter().position(|default| *default.option == *option)?;
-    let (earlier, default) = (&defaults[..index], &defaults[index]);
-    let values = |option: &str| set(option).or_else(|| default_in(earlier, option, set).map(|d| vec![d.value.clone()]));
-    (evaluate(&default.when, &values) == Truth::Yes).then_some(default)
+    let holds = |(index, default): &(usize, &OptionDefault)| {
+        let earlier = &defaults[..*index];
+        let values =
+            |option: &str| set(option).or_else(|| default_in(earlier, option, set).map(|d| vec![d.value.clone()]));
+        *default.option == *option && evaluate(&default.when, &values) == Truth::Yes
+    };
+    defaults.iter().enumerate().find(holds).map(|(_, default)| default)
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -55,6 +55,10 @@ fn changed_rows(profile: &str, before: &[(&str, &str)], option: &str, values: [&
             prod.set(option, value);
         }
         prod.set(option, value);
+        // Rows of add-ons have tests of their own.
+        let mut own = (*prod.profile).clone();
+        own.rows.retain(|row| row.profile == own.name);
+        prod.profile = Arc::new(own);
         lines(&inventory, "prod")
     };
     let (a, b) = (with(values[0]), with(values[1]));
@@ -265,16 +269,28 @@ fn the_product_s_default_opens_a_row_and_is_named() {
 fn a_default_may_hang_on_another_option() {
     let mut inventory = downstream("downstream-node-pools");
     assert_eq!(why_not(&inventory, "mgmt", "pod-cidr-traffic"), [""; 0]);
-    let source = "Flannel backends: VXLAN encapsulates pod packets";
+    let source = "Flannel backends: VXLAN and WireGuard encapsulate pod packets";
     assert!(assumed(&inventory, "mgmt").contains(&format!("firewall=false ({source})")));
-    inventory.cluster("mgmt").set("cni_backend", "host-gw");
+    inventory.cluster("mgmt").set("cni", "other");
     assert_eq!(why_not(&inventory, "mgmt", "pod-cidr-traffic"), ["option not set: firewall"]);
+}
+
+#[test]
+fn of_several_defaults_the_one_holds_whose_condition_does() {
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.cluster("mgmt").set("cni_backend", "host-gw");
+    assert_eq!(
+        why_not(&inventory, "mgmt", "pod-cidr-traffic"),
+        ["range unknown: cidrs.cluster", "range unknown: cidrs.pod"]
+    );
+    let source = "Flannel backends: host-gw routes pod packets as they are";
+    assert!(assumed(&inventory, "mgmt").contains(&format!("firewall=true ({source})")));
 }
 
 #[test]
 fn a_default_that_decides_nothing_is_not_named() {
     let mut inventory = downstream("downstream-node-pools");
-    inventory.cluster("prod").set("cni", "calico");
+    inventory.cluster("prod").set("cni", "weave");
     assert!(!assumed(&inventory, "prod").iter().any(|line| line.starts_with("cni_backend")));
 }
 
@@ -410,4 +426,68 @@ fn the_reason_of_a_flow_says_cluster_profile_row_and_purpose() {
     };
     assert_eq!(ssh, Some(expected));
     assert_eq!(ec2().cluster("prod").profile.kind, ProfileKind::ProviderGroup);
+}
+
+#[test]
+fn roles_that_no_group_plays_are_listed() {
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.cluster("prod").groups.shift_remove("etcd");
+    let listed = flows(&inventory, TODAY).without_members;
+    let of = |cluster: &str| {
+        let of_cluster = listed.iter().filter(|w| w.cluster.as_str() == cluster);
+        of_cluster.map(|w| w.role.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((of("prod"), of("mgmt")), (vec!["etcd".to_owned()], vec!["k3s-agent".to_owned()]));
+}
+
+#[test]
+fn the_api_of_managed_clusters_is_their_control_plane_s_where_they_have_one() {
+    let mut inventory = downstream("downstream-registered");
+    let peer = |inventory: &Inventory| of_row(inventory, "mgmt", "out-hosted-kube-api");
+    inventory.cluster("mgmt").set("provisioner", "imported");
+    assert_eq!(peer(&inventory), ["mgmt/server > prod/control 6443/tcp"]);
+    inventory.cluster("prod").groups.shift_remove("control");
+    assert_eq!(peer(&inventory), ["mgmt/server > prod/etcd 6443/tcp", "mgmt/server > prod/workers 6443/tcp"]);
+}
+
+#[test]
+fn agents_of_an_imported_cluster_connect_from_its_worker_nodes() {
+    let mut inventory = downstream("downstream-registered");
+    inventory.cluster("prod").set("rancher_external_lb", "false");
+    assert_eq!(of_row(&inventory, "prod", "cluster-rancher-https"), ["prod/workers > mgmt/server 443/tcp"]);
+    inventory.cluster("prod").groups.shift_remove("workers");
+    assert_eq!(of_row(&inventory, "prod", "cluster-rancher-https"), [""; 0]);
+    assert_eq!(why_not(&inventory, "prod", "cluster-rancher-https"), [""; 0]);
+}
+
+#[test]
+fn the_same_flow_of_two_profiles_is_one_rule_with_two_reasons() {
+    let mut inventory = inventory();
+    inventory.add_cluster("mgmt", "rancher-server-rke2").add_group("all", &["rancher-server", "rke2-server"]);
+    let flows = flows(&inventory, TODAY);
+    let desired = crate::desired::desired(&inventory, &flows);
+    let rules = desired.networks.values().flat_map(|network| &network.groups).flat_map(|group| &group.rules);
+    let kubelet: Vec<_> = rules.filter(|rule| rule.rule.traffic == traffic("10250/tcp")).collect();
+    let profiles: Vec<&str> = kubelet.iter().flat_map(|rule| &rule.reasons).map(|reason| &*reason.profile).collect();
+    assert_eq!((kubelet.len(), profiles), (1, vec!["rancher-server-rke2@2.6", "rke2"]));
+}
+
+#[test]
+fn a_row_of_several_composed_profiles_is_reported_with_its_profile() {
+    let mut inventory = inventory();
+    inventory.add_cluster("mgmt", "rancher-server-rke2").add_group("all", &["rancher-server", "rke2-server"]);
+    assert_eq!(why_not(&inventory, "mgmt", "rke2/nodeport"), ["option not set: nodeport_services"]);
+    assert_eq!(why_not(&inventory, "mgmt", "rancher-server-rke2/nodeport"), ["option not set: nodeport_services"]);
+}
+
+#[test]
+fn a_waiver_of_one_profile_s_row_leaves_the_other_s() {
+    let mut inventory = inventory();
+    let mgmt = inventory.add_cluster("mgmt", "rancher-server-rke2");
+    mgmt.add_group("all", &["rancher-server", "rke2-server"]);
+    mgmt.waive_row("rke2/kubelet");
+    let flows = flows(&inventory, TODAY).flows;
+    let profiles: Vec<&str> =
+        flows.iter().filter(|flow| &*flow.reason.row == "kubelet").map(|flow| &*flow.reason.profile).collect();
+    assert_eq!(profiles, ["rancher-server-rke2@2.6"]);
 }

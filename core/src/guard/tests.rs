@@ -75,7 +75,8 @@ fn a_wide_rule_is_refused_for_each_guarded_part() {
             "kubelet-public 10250/tcp prod-workers",
             "kubelet-public 10255/tcp prod-workers",
             "control-public 10249/tcp prod-workers",
-            "control-public 10251-10252/tcp prod-workers"
+            "control-public 10251-10252/tcp prod-workers",
+            "probe-public 10254/tcp prod-workers"
         ]
     );
     assert!(refused(&opened("0.0.0.0/0", "all")).contains(&"docker-public 2375-2376/tcp prod-workers".to_owned()));
@@ -114,7 +115,7 @@ fn a_waiver_for_other_groups_or_another_guard_does_not_allow() {
 #[test]
 fn what_an_expired_waiver_allowed_is_withdrawn_not_refused() {
     let mut inventory = opened("0.0.0.0/0", "10240-10260/tcp");
-    for guard in ["kubelet-public", "control-public"] {
+    for guard in ["kubelet-public", "control-public", "probe-public"] {
         inventory.cluster("prod").waive_guard(guard).until = Some(YESTERDAY);
     }
     let mut desired = of(&inventory);
@@ -124,7 +125,7 @@ fn what_an_expired_waiver_allowed_is_withdrawn_not_refused() {
     let groups = desired.networks.values().flat_map(|network| &network.groups);
     let own = groups.flat_map(|g| &g.rules).filter(|r| r.reasons.iter().any(|reason| &*reason.profile == "inventory"));
     let left: Vec<String> = own.map(|r| r.rule.traffic.to_string()).collect();
-    assert_eq!(left, ["10240-10248/tcp", "10253-10254/tcp", "10258/tcp", "10260/tcp"]);
+    assert_eq!(left, ["10240-10248/tcp", "10253/tcp", "10258/tcp", "10260/tcp"]);
 }
 
 #[test]
@@ -173,4 +174,110 @@ fn the_guards_of_a_group_are_those_that_it_does_not_waive() {
     let names: Vec<&str> = set.guards.iter().map(|guard| &*guard.name).collect();
     assert!(!names.contains(&"etcd-public") && names.contains(&"vxlan-public"), "{names:?}");
     assert!(set.exempt.contains(&(traffic("2376/tcp"), Cidr::ANY_V4)));
+}
+
+/// Breaches of a cluster on K3s with Flannel's WireGuard backend, one port of which is open to the world.
+fn wireguard(port: &str) -> Inventory {
+    let mut inventory = crate::example::inventory();
+    let it = inventory.add_cluster("prod", "k3s");
+    it.set("cni", "flannel").set("cni_backend", "wireguard").add_group("workers", &["k3s-agent", "k3s-server"]);
+    it.rule("0.0.0.0/0", "group:workers", port);
+    inventory
+}
+
+#[test]
+fn a_row_that_forbids_public_ranges_is_a_guard_of_its_name() {
+    assert_eq!(refused(&wireguard("51820/udp")), ["wireguard-v4 51820/udp prod-workers"]);
+    let mut inventory = wireguard("51820/udp");
+    inventory.cluster("prod").waive_guard("wireguard-v4");
+    assert_eq!(refused(&inventory), [""; 0]);
+}
+
+#[test]
+fn a_row_that_is_closed_forbids_nothing() {
+    let mut inventory = wireguard("51820/udp");
+    inventory.cluster("prod").set("cni_backend", "host-gw");
+    assert_eq!(refused(&inventory), [""; 0]);
+}
+
+#[test]
+fn what_a_named_guard_forbids_is_not_forbidden_twice() {
+    let mut inventory = wireguard("8472/udp");
+    inventory.cluster("prod").set("cni_backend", "vxlan");
+    assert_eq!(refused(&inventory), ["vxlan-public 8472/udp prod-workers"]);
+}
+
+#[test]
+fn a_guard_of_the_user_s_own_refuses_and_is_listed() {
+    let mut inventory = opened("0.0.0.0/0", "4000/tcp");
+    let guard = Guard {
+        name: "agent-public".into(),
+        traffic: vec![crate::example::traffic("4000/tcp")],
+        why: "it runs commands".to_owned(),
+        source: "NET-12".to_owned(),
+    };
+    inventory.guards.push(guard.clone());
+    assert_eq!(refused(&inventory), ["agent-public 4000/tcp prod-workers"]);
+    inventory.cluster("prod").waive_guard("agent-public").groups = vec![group_name("workers")];
+    let in_force = GuardsInForce::of(&of(&inventory), &inventory, TODAY);
+    assert!(in_force.all().any(|listed| *listed == guard));
+    assert_eq!(in_force.waived(&guard), ["eu/prod-workers"]);
+}
+
+#[test]
+fn a_row_of_the_user_s_own_that_names_a_public_range_is_refused() {
+    let mut inventory = ec2();
+    assert_eq!(refused(&inventory), [""; 0]);
+    let prod = inventory.cluster("prod");
+    let mut own = (*prod.profile).clone();
+    own.rows.iter_mut().for_each(|row| row.shipped = false);
+    prod.profile = std::sync::Arc::new(own);
+    assert_eq!(refused(&inventory), ["docker-public 2376/tcp rancher-nodes"]);
+}
+
+#[test]
+fn every_port_that_the_sources_warn_of_has_a_guard() {
+    let all: Vec<Traffic> = guards().iter().flat_map(|guard| &guard.traffic).copied().collect();
+    for text in [
+        "8472/udp",
+        "4789/udp",
+        "2379-2380/tcp",
+        "10250/tcp",
+        "10255/tcp",
+        "2375-2376/tcp",
+        "8443/tcp",
+        "9443/tcp",
+        "10249/tcp",
+        "10256/tcp",
+        "10257/tcp",
+        "10259/tcp",
+        "10251/tcp",
+        "10252/tcp",
+        "179/tcp",
+        "6783/tcp",
+        "6783-6784/udp",
+        "9099/tcp",
+        "9796/tcp",
+        "10254/tcp",
+    ] {
+        assert_eq!(without(crate::example::traffic(text), &all), [], "{text}");
+    }
+    let catalog = crate::profile::Catalog::shipped();
+    let common = catalog.tables("common-ports").remove(0);
+    let warned = common.rows.iter().filter(|row| row.forbid_public).flat_map(crate::profile::show::traffic);
+    for text in warned {
+        let traffic = Traffic::parse_list(&text).expect("traffic");
+        assert!(traffic.into_iter().all(|traffic| without(traffic, &all).is_empty()), "{text}");
+    }
+}
+
+#[test]
+fn a_row_s_guard_is_set_aside_in_groups_of_other_clusters() {
+    let mut inventory = wireguard("443/tcp");
+    inventory.add_cluster("other", "k3s").set("cni_backend", "vxlan").add_group("all", &["k3s-server"]);
+    let in_force = GuardsInForce::of(&of(&inventory), &inventory, TODAY);
+    let guard = in_force.all().find(|guard| &*guard.name == "wireguard-v4").expect("the row is open");
+    assert_eq!(in_force.waived(guard), ["eu/other-all"]);
+    let etcd = in_force.all().find(|guard| &*guard.name == "etcd-public").expect("it ships");
+    assert_eq!(in_force.waived(etcd), [""; 0]);
 }

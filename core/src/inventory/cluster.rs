@@ -15,7 +15,7 @@ use super::problem::Code;
 use super::tree::{Key, Node, Value};
 use super::{Cluster, EgressMode, Peer, PeerName};
 use crate::name::ClusterName;
-use crate::profile::{OptionValue, PickError, Port, Profile, Version};
+use crate::profile::{OptionValue, PickError, Port, Profile, ProfileKind, Version};
 use crate::rule::Cidr;
 use crate::traffic::{PortRange, parse_ports};
 
@@ -54,6 +54,14 @@ pub(super) fn cluster(
         if matches!(&groups.value, Value::Empty) || matches!(&groups.value, Value::Map(entries) if entries.is_empty()) {
             let finding = groups.place.error(Code::BadValue, "the cluster has no groups");
             cx.report.add(finding.help("name its node groups: `groups: { etcd: { roles: [etcd] } }`"));
+        }
+    }
+
+    if let (Some(profile), Some(groups)) = (&profile, groups_node) {
+        for role in profile.needs.iter().filter(|role| !placed.iter().any(|p| p.group.roles.contains(role))) {
+            let message = format!("no group has the role `{role}`, which profile `{}` is about", profile.name);
+            let help = format!("add it to the `roles` of the groups whose nodes are that: `roles: [{role}, …]`");
+            cx.report.add(groups.place.error(Code::Missing, message).help(help));
         }
     }
 
@@ -127,11 +135,33 @@ fn profile(cx: &Context<'_>, fields: &mut Fields<'_>) -> (Option<Arc<Profile>>, 
             (None, version)
         }
         Err(error @ PickError::NoSuchVersion { .. }) => {
-            let PickError::NoSuchVersion { ranges, .. } = &error else { return (None, version) };
+            let PickError::NoSuchVersion { ranges, see, .. } = &error else { return (None, version) };
             let finding = version_node.unwrap_or(node).place.error(Code::UnknownWord, error.to_string());
-            cx.report.add(finding.help(format!("it is for {}", ranges.join(", "))));
+            let see: Vec<String> = see.iter().map(|name| format!("`{name}`")).collect();
+            let see = if see.is_empty() { String::new() } else { format!("; see also {}", see.join(", ")) };
+            cx.report.add(finding.help(format!("it is for {}{see}", ranges.join(", "))));
             (None, version)
         }
+        Err(error @ PickError::NotForClusters { .. }) => {
+            let help = match &error {
+                PickError::NotForClusters { kind, .. } => not_for_clusters(*kind),
+                _ => "",
+            };
+            cx.report.add(node.place.error(Code::Conflict, error.to_string()).help(help));
+            (None, version)
+        }
+    }
+}
+
+/// What to do instead of naming a profile of that kind.
+fn not_for_clusters(kind: ProfileKind) -> &'static str {
+    match kind {
+        ProfileKind::CniAddon | ProfileKind::Addon | ProfileKind::OsAddon => {
+            "it joins a cluster's profile by options such as `cni`; `rsgsync profile show` says by which"
+        }
+        ProfileKind::Glossary => "it lists ports without saying who needs them; `rsgsync profile show` prints it",
+        ProfileKind::HostFirewall => "it says what to open on the host itself",
+        ProfileKind::Requirements | ProfileKind::ProviderGroup => "`rsgsync profile list` shows the names",
     }
 }
 

@@ -11,6 +11,7 @@ use super::index::Index;
 use super::problem::Code;
 use super::report::Report;
 use super::tree::{Key, Node};
+use crate::guard::Guard;
 use crate::name::{ClusterName, NetworkName};
 use crate::profile::{Catalog, Vocabulary};
 use crate::rule::Cidr;
@@ -19,7 +20,10 @@ use crate::traffic::Traffic;
 /// The surroundings of all parts.
 pub(super) struct Context<'a> {
     pub report: &'a Report,
+    /// What ships and the user's own.
     pub catalog: &'a Catalog,
+    /// The user's own guards.
+    pub guards: &'a [Guard],
     pub providers: &'a [ProviderSpec],
     pub today: Date,
     /// The content of a file that the inventory names.

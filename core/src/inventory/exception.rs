@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::context::Context;
 use super::fields::Fields;
+use super::own;
 use super::problem::Code;
 use super::tree::Node;
 use super::{EndWord, ExtraRule, Ignore, Narrowing, Waived, Waiver};
@@ -48,7 +49,7 @@ pub(super) fn waiver(cx: &Context<'_>, scope: &Scope<'_>, node: &Node) -> Option
     let mut fields = node.fields(cx.report)?;
     let what = match (fields.get("row"), fields.get("guard")) {
         (Some(row), None) => self::row(cx, scope, row).map(Waived::Row),
-        (None, Some(guard)) => self::guard(cx, guard).map(Waived::Guard),
+        (None, Some(guard)) => self::guard(cx, scope, guard).map(Waived::Guard),
         (Some(row), Some(guard)) => {
             let finding = guard.place.error(Code::Conflict, "`row` and `guard` don't go together");
             cx.report.add(finding.also(&row.place, "row").help("make it two entries"));
@@ -179,8 +180,16 @@ fn require_row(cx: &Context<'_>, scope: &Scope<'_>, fields: &mut Fields<'_>) -> 
 fn row(cx: &Context<'_>, scope: &Scope<'_>, node: &Node) -> Option<String> {
     let text = node.text(cx.report)?;
     let Some(profile) = scope.profile else { return Some(text.to_owned()) };
-    let qualified = |id: &str| text.strip_suffix(id).and_then(|t| t.strip_suffix('/')) == Some(&*profile.name);
-    if profile.rows.iter().any(|row| &*row.id == text || qualified(&row.id)) {
+    let found: Vec<_> = profile.rows_named(text).collect();
+    if let [first, second, ..] = found.as_slice()
+        && first.profile != second.profile
+    {
+        let words: Vec<String> = found.iter().map(|row| format!("`{}/{}`", row.profile, row.id)).collect();
+        let finding = node.place.error(Code::Conflict, format!("several rows are named `{text}`"));
+        cx.report.add(finding.help(format!("write {}", words.join(" or "))));
+        return None;
+    }
+    if !found.is_empty() {
         return Some(text.to_owned());
     }
     let what = format!("row of profile `{}`", profile.label());
@@ -188,14 +197,15 @@ fn row(cx: &Context<'_>, scope: &Scope<'_>, node: &Node) -> Option<String> {
     None
 }
 
-/// A guard, by its name.
-fn guard(cx: &Context<'_>, node: &Node) -> Option<String> {
+/// A guard, by its name: one that ships, one of the user's own, or a row of the profile that forbids public ranges.
+fn guard(cx: &Context<'_>, scope: &Scope<'_>, node: &Node) -> Option<String> {
     let text = node.text(cx.report)?;
-    let guards = crate::guard::guards();
-    if guards.iter().any(|guard| &*guard.name == text) {
+    let rows = scope.profile.into_iter().flat_map(|profile| &profile.rows).filter(|row| row.forbid_public);
+    let names = own::guard_names(cx.guards, rows.map(|row| &row.id));
+    if names.contains(&text) {
         return Some(text.to_owned());
     }
-    cx.report.add(node.unknown("guard", guards.iter().map(|guard| &*guard.name)));
+    cx.report.add(node.unknown("guard", names));
     None
 }
 

@@ -176,7 +176,7 @@ impl Place {
 }
 
 /// A mapping being read: each key is asked for, and what nobody asked for is unknown.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     report: &'a Report,
     node: &'a Node,
     known: Vec<&'static str>,
@@ -222,7 +222,7 @@ impl<'a> Fields<'a> {
 const LISTED: usize = 16;
 
 /// What may have been meant: the nearest of the known words, or all of them where they are few.
-pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+pub fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
@@ -235,7 +235,7 @@ pub(super) fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str
 }
 
 /// The word that `word` is a slip of: at most a third of its letters differ, case and `_` for `-` apart.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |text: &str| text.to_lowercase().replace('_', "-");
     let word = plain(word);
     // Longer than any word: not worth comparing letter by letter.

@@ -89,9 +89,10 @@ fn roles_of(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> Vec<Rol
     roles
 }
 
-/// Whether a row of the profile speaks of one of the roles.
+/// Whether a row of the profile's own speaks of one of the roles.
 fn concerns(cx: &Context<'_>, profile: &Profile, roles: &[Role]) -> bool {
-    let ends = profile.rows.iter().flat_map(|row| row.from.iter().chain(&row.to));
+    let own = profile.rows.iter().filter(|row| row.profile == profile.name);
+    let ends = own.flat_map(|row| row.from.iter().chain(&row.to));
     ends.into_iter().any(|end| match end {
         Selector::Role(role) => *role == cx.vocabulary().every_role || roles.contains(role),
         Selector::SelfGroup => true,

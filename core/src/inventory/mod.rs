@@ -3,16 +3,17 @@
 mod cluster;
 mod context;
 mod exception;
-mod fields;
+pub(crate) mod fields;
 mod group;
 mod index;
 mod model;
 mod network;
+mod own;
 mod peer;
-mod problem;
-mod report;
+pub(crate) mod problem;
+pub(crate) mod report;
 mod together;
-mod tree;
+pub(crate) mod tree;
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ use jiff::civil::Date;
 
 use crate::profile::Catalog;
 
+pub use fields::suggestion;
 pub use model::*;
 pub use problem::{Code, Problem, Problems};
 
@@ -45,7 +47,8 @@ pub struct Parsed {
 
 /// Reads files that are one inventory together.
 ///
-/// `today` decides what has expired; `read` gives the content of a file that the inventory names (`cidrs_file`). Errors
+/// `today` decides what has expired; `read` gives the content of a file that the inventory names (`cidrs_file`,
+/// `profiles`, `guards`). Errors
 /// with everything that is wrong; only a syntax error hides what else is wrong with its file.
 pub fn parse(
     sources: &[Source],
@@ -58,9 +61,12 @@ pub fn parse(
     let roots: Vec<_> = sources.iter().map(|source| tree::read(&report, &source.path, &source.bytes)).collect();
     let index = index::Index::of(&roots);
     let folders: Vec<&Path> = sources.iter().map(|source| source.folder.as_path()).collect();
+    let files = own::Files { report: &report, folders: &folders, read };
+    let own = own::own(&files, &roots, &index, catalog);
     let cx = context::Context {
         report: &report,
-        catalog,
+        catalog: &own.catalog,
+        guards: &own.guards,
         providers,
         today,
         read_file: read,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::civil::Date;
 
+use crate::guard::Guard;
 use crate::name::{ClusterName, GroupId, GroupName, NetworkName, NodeGroupName, Owner};
 use crate::profile::{OptionValue, Profile, Version};
 use crate::rule::{Cidr, Family};
@@ -24,6 +25,8 @@ pub struct Inventory {
     pub owner: Owner,
     /// Ranges that the guards don't call public, beside the private ones.
     pub trusted: Vec<Cidr>,
+    /// The user's own guards, beside those that ship.
+    pub guards: Vec<Guard>,
     /// By name, in the order of the files.
     pub networks: IndexMap<NetworkName, Network>,
     /// By name, in the order of the files.

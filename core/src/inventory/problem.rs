@@ -60,12 +60,12 @@ impl Code {
 /// One error or warning, with the place that it is about.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    pub(super) code: Code,
-    pub(super) severity: Severity,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
-    pub(super) spot: Spot,
-    pub(super) also: Vec<Spot>,
+    pub(crate) code: Code,
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    pub(crate) spot: Spot,
+    pub(crate) also: Vec<Spot>,
 }
 
 impl Problem {
@@ -158,7 +158,7 @@ impl Diagnostic for Problem {
 
 /// A place in a file, with a note.
 #[derive(Debug, Clone)]
-pub(super) struct Spot {
+pub(crate) struct Spot {
     pub text: Arc<NamedSource<String>>,
     pub start: usize,
     pub end: usize,
@@ -203,7 +203,7 @@ impl Diagnostic for Spot {
 
 /// All that is wrong, in the order of the files and lines; at least one error, and the warnings found beside it.
 #[derive(Debug, Clone)]
-pub struct Problems(pub(super) Vec<Problem>);
+pub struct Problems(pub(crate) Vec<Problem>);
 
 impl Problems {
     /// Each of them.

@@ -12,7 +12,7 @@ use super::problem::{Code, Problem, Spot};
 
 /// The way from the top of a file to a node: `clusters.prod.groups.etcd.roles[0]`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Path(Option<Rc<(Path, Step)>>);
+pub(crate) struct Path(Option<Rc<(Path, Step)>>);
 
 #[derive(Debug)]
 enum Step {
@@ -52,7 +52,7 @@ impl fmt::Display for Path {
 
 /// Where something stands: the file by its number, and bytes `start..end` of its text.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub source: usize,
     pub start: usize,
     pub end: usize,
@@ -73,7 +73,7 @@ impl Place {
 /// An error or warning whose place is not yet turned into line and column.
 #[must_use = "a finding that is not added to the report is lost"]
 #[derive(Debug)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     severity: Severity,
     code: Code,
     place: Place,
@@ -100,7 +100,7 @@ impl Finding {
 
 /// The texts of the files, and what was found in them so far.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(crate) struct Report {
     texts: RefCell<Vec<Arc<NamedSource<String>>>>,
     findings: RefCell<Vec<Finding>>,
 }

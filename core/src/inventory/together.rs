@@ -64,6 +64,7 @@ pub(super) fn inventory(cx: &Context<'_>, roots: &[Option<Node>]) -> Option<Inve
     Some(Inventory {
         owner: owner.or_else(|| Owner::new(DEFAULT_OWNER).ok())?,
         trusted,
+        guards: cx.guards.to_vec(),
         networks: networks.values().collect(),
         clusters: clusters.into_iter().map(|(cluster, _)| (cluster.name.clone(), cluster)).collect(),
     })
@@ -83,6 +84,9 @@ fn top<'a>(cx: &Context<'a>, root: &'a Node) -> Option<Top<'a>> {
     }
     let owner = fields.get("owner");
     let trusted = fields.get("trusted");
+    // Read before everything else: see `own`.
+    fields.get("profiles");
+    fields.get("guards");
     let mut named = |key| fields.get(key).map(|node: &'a Node| node.named(cx.report)).unwrap_or_default();
     let (networks, clusters, peers) = (named("networks"), named("clusters"), named("peers"));
     fields.finish_but(|key| key.starts_with("x-"));

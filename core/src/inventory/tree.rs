@@ -12,13 +12,13 @@ use super::report::{Finding, Path, Place, Report};
 
 /// A node: its value and its place. A mapping or list stands where its key does.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub place: Place,
     pub value: Value,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Empty,
     Text(String),
@@ -32,7 +32,7 @@ pub(super) enum Value {
 
 /// A key of a mapping.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub text: String,
     pub place: Place,
 }
@@ -83,7 +83,7 @@ fn options() -> Options {
 }
 
 /// Reads one file; `None` when it is no YAML, which is then reported. `name` is for messages.
-pub(super) fn read(report: &Report, name: &str, bytes: &[u8]) -> Option<Node> {
+pub(crate) fn read(report: &Report, name: &str, bytes: &[u8]) -> Option<Node> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {

@@ -1,9 +1,11 @@
 //! The words that inventories and profiles are written in, from `profiles/vocabulary.yaml`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
+use serde::de::{self, Visitor};
 
 use super::OptionValue;
 
@@ -33,8 +35,13 @@ pub struct Vocabulary {
 pub enum DerivedPeer {
     /// The cluster's own groups.
     Own,
-    /// The groups of clusters that this one manages, where each of these options has one of the values.
-    Managed(BTreeMap<Arc<str>, Vec<OptionValue>>),
+    /// The groups of clusters that this one manages.
+    Managed {
+        /// Only of those where each of these options has one of the values.
+        wanted: BTreeMap<Arc<str>, Vec<OptionValue>>,
+        /// Of a cluster that has groups of these roles only those.
+        prefer: Vec<Arc<str>>,
+    },
 }
 
 /// What an option may be.
@@ -98,6 +105,8 @@ struct FilePeer {
     #[serde(default)]
     own: bool,
     managed: Option<BTreeMap<Arc<str>, Vec<OptionValue>>>,
+    #[serde(default)]
+    prefer: Vec<Arc<str>>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +119,28 @@ struct FileOption {
     default: Option<OptionValue>,
     #[serde(default)]
     follows: Vec<Arc<str>>,
+}
+
+impl<'de> Deserialize<'de> for OptionValue {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl Visitor<'_> for Value {
+            type Value = OptionValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`true`, `false` or a word")
+            }
+
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<OptionValue, E> {
+                Ok(OptionValue::Bool(value))
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<OptionValue, E> {
+                Ok(OptionValue::Word(word.into()))
+            }
+        }
+        deserializer.deserialize_any(Value)
+    }
 }
 
 fn parse(text: &str) -> Result<Vocabulary, String> {
@@ -129,14 +160,17 @@ fn parse(text: &str) -> Result<Vocabulary, String> {
         }
         vocabulary.options.insert(name, kind);
     }
-    for (name, FilePeer { own, managed }) in file.peers {
+    for (name, FilePeer { own, managed, prefer }) in file.peers {
         for (option, values) in managed.iter().flatten() {
             values.iter().try_for_each(|value| vocabulary.check_option(option, value))?;
         }
         match (own, managed) {
             (true, Some(_)) => return Err(format!("peer `{name}`: `own` and `managed` exclude each other")),
             (true, None) => drop(vocabulary.derived.insert(name.clone(), DerivedPeer::Own)),
-            (false, Some(wanted)) => drop(vocabulary.derived.insert(name.clone(), DerivedPeer::Managed(wanted))),
+            (false, Some(wanted)) => {
+                prefer.iter().try_for_each(|role| vocabulary.check_row_role(role))?;
+                vocabulary.derived.insert(name.clone(), DerivedPeer::Managed { wanted, prefer });
+            }
             (false, None) => {}
         }
         vocabulary.peers.push(name);

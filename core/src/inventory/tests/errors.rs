@@ -243,9 +243,9 @@ fn a_text_that_is_no_version() {
 fn a_version_that_the_profile_is_not_for() {
     check_error(
         "rancher_version: \"2.4\"",
-        "rancher_version: «\"2.9\"»",
-        "profile `rancher-server-k3s` is not for version 2.9",
-        "it is for >=2.0 <2.6",
+        "rancher_version: «\"1.6\"»",
+        "profile `rancher-server-k3s` is not for version 1.6",
+        "it is for >=2.0 <2.6, >=2.6",
     );
 }
 

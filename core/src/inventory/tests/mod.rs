@@ -3,6 +3,7 @@
 mod errors;
 mod files;
 mod limits;
+mod own;
 mod right;
 mod warnings;
 

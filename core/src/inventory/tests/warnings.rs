@@ -23,8 +23,8 @@ fn a_missing_version_takes_the_newest_profile() {
     check_warning(
         "profile: rancher-server-k3s\n    rancher_version: \"2.4\"",
         "profile: «rancher-server-k3s»",
-        "`rancher_version` is missing: `rancher-server-k3s@2.4`, the newest, is used",
-        "write `rancher_version: \"2.4\"`",
+        "`rancher_version` is missing: `rancher-server-k3s@2.6`, the newest, is used",
+        "write `rancher_version: \"2.6\"`",
     );
 }
 
