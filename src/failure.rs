@@ -60,9 +60,9 @@ pub fn problem(problem: &rsgsync_core::inventory::Problem) -> String {
 
 /// `error: MESSAGE`, and on the next line `  help: WAY OUT`; control characters are escaped.
 pub fn line(kind: &str, message: &str, help: Option<&str>) -> String {
-    let mut out = format!("{kind}: {}\n", crate::report::escape(message));
+    let mut out = format!("{kind}: {}\n", crate::report::escape_lines(message));
     if let Some(help) = help {
-        let _ = writeln!(out, "  help: {}", crate::report::escape(help));
+        let _ = writeln!(out, "  help: {}", crate::report::escape_lines(help));
     }
     out
 }

@@ -217,6 +217,13 @@ pub fn make_destruction(
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
     let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals, allow_gap } = changes;
+    let rows: BTreeSet<&str> = wish.flows.flows.iter().map(|f| &*f.reason.row).collect();
+    for row in allow_gap {
+        if !rows.contains(row.rsplit('/').next().unwrap_or_default()) {
+            let message = format!("--allow-gap: no required flow comes from a row `{row}`");
+            return Err(Failure::new(message, "`plan` shows the row of each rule in brackets"));
+        }
+    }
     Ok(PlanOptions {
         clusters: wish.clusters(clusters)?,
         add_only: *add_only,

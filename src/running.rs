@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rsgsync_core::document::Document;
-use rsgsync_core::plan::{Plan, Step};
-use rsgsync_engine::{Because, Journal, Options, Outcome, Run, StopSignal, Stopped, carry_out};
+use rsgsync_core::plan::{Action, Plan, Step, StepId};
+use rsgsync_engine::{CloudError, Journal, Options, Outcome, Run, StopSignal, Stopped, carry_out};
 
 use crate::args::Running;
 use crate::commands::Context;
@@ -35,6 +35,9 @@ pub async fn carry(
     document: &Document,
     args: &Running,
 ) -> Result<Outcome, Failure> {
+    if !plan.proof.holds() {
+        return Err(Failure::new("the proof fails: this plan is never applied", "nothing was changed"));
+    }
     let path = args.journal.clone().map_or_else(|| default_journal(plan), Ok)?;
     let value = serde_json::to_value(document).unwrap_or_default();
     let mut journal = Journal::create(&path, value)
@@ -61,16 +64,28 @@ pub async fn carry(
     let signal = stop.clone();
     let listener = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("stopping: calls in flight are finished first");
+            eprintln!("stopping: calls in flight are finished first; once more stops at once");
             signal.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("stopped at once: what was in flight may be done or not; the journal is kept");
+            std::process::exit(3);
         }
     });
     let options = Options { concurrency: usize::from(args.concurrency), ..Options::default() };
     let mut screen = context.screen();
     screen.expect(plan);
-    let outcome = carry_out(&runs, options, &mut journal, &screen, &stop).await;
+    let mut outcome = carry_out(&runs, options, &mut journal, &screen, &stop).await;
     screen.done();
-    listener.abort();
+    drop(listener);
+    // Descriptions are best effort: nothing hangs on them.
+    let described = |id: &StepId| plan.steps.iter().any(|s| s.id == *id && s.action == Action::UpdateDescriptions);
+    let (descriptions, failed) = std::mem::take(&mut outcome.failed).into_iter().partition(|(id, _)| described(id));
+    outcome.failed = failed;
+    let descriptions: Vec<(StepId, CloudError)> = descriptions;
+    for (_, error) in &descriptions {
+        eprint!("{}", line("warning", &format!("descriptions stay as they were: {error}"), None));
+    }
     report(plan, &outcome);
     if !context.global.quiet || !outcome.is_complete() {
         eprintln!("journal: {}", path.display());
@@ -104,7 +119,6 @@ fn report(plan: &Plan, outcome: &Outcome) {
     if left > 0 {
         eprintln!("{} done, {left} left:", count(outcome.done.len(), "call"));
         for (id, because) in &outcome.skipped {
-            let because: &Because = because;
             eprintln!("  {}: {}", escape(&name(id)), because);
         }
         eprintln!("apply again: it goes on from what is really there");

@@ -190,6 +190,11 @@ pub fn guard_set(group: &DesiredGroup, inventory: &Inventory, today: Date) -> Gu
 }
 
 impl GuardSet {
+    /// Whether the guard is in force in this group.
+    pub fn has(&self, guard: &Guard) -> bool {
+        self.guards.iter().any(|known| same(known, guard))
+    }
+
     /// The guard that forbids a rule which stands in this group, if any does; `trusted` ranges are not public.
     pub fn forbids(&self, rule: &Rule, trusted: &[Cidr]) -> Option<&Guard> {
         let RulePeer::Addresses(cidr) = rule.peer else { return None };
@@ -238,12 +243,6 @@ impl GuardsInForce {
     /// What they forbid in one group.
     pub fn get(&self, network: &NetworkName, security_group: &str) -> Option<&GuardSet> {
         self.sets.get(&(network.clone(), security_group.to_owned()))
-    }
-
-    /// Groups, `NETWORK/SECURITY_GROUP`, in which the guard is set aside: waived, or a row's of other clusters.
-    pub fn waived(&self, guard: &Guard) -> Vec<String> {
-        let waived = self.sets.iter().filter(|(_, set)| set.guards.iter().all(|known| !same(known, guard)));
-        waived.map(|((network, group), _)| format!("{network}/{group}")).collect()
     }
 }
 

@@ -40,7 +40,14 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
         eprintln!("unconfirmed: every call was made, but reading back failed");
         return Ok(Exit::Partial);
     }
-    let mut left = make_plan(&wish, &opened, again, &options)?;
+    let mut left = match make_plan(&wish, &opened, again, &options) {
+        Ok(left) => left,
+        Err(failure) => {
+            anstream::eprint!("{}", failure.render());
+            eprintln!("unconfirmed: every call was made, but the cloud can't be planned for any more");
+            return Ok(Exit::Partial);
+        }
+    };
     // A network that could not be read at first was not in the plan.
     let was_read = |step: &Step| plan.networks.iter().any(|n| n.network.name == step.network && n.observed.is_ok());
     left.steps.retain(was_read);

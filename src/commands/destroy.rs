@@ -42,7 +42,14 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let again = observe(&wish, &opened, true, &context.screen()).await;
     let errors = again.errors();
     errors.iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
-    let left = make_destruction(&wish, &opened, again, clusters)?;
+    let left = match make_destruction(&wish, &opened, again, clusters) {
+        Ok(left) => left,
+        Err(failure) => {
+            anstream::eprint!("{}", failure.render());
+            eprintln!("unconfirmed: every call was made, but the cloud can't be planned for any more");
+            return Ok(Exit::Partial);
+        }
+    };
     if !errors.is_empty() || !left.steps.is_empty() {
         eprintln!("unconfirmed: after the last call, {} are still to make", count(left.steps.len(), "call"));
         return Ok(Exit::Partial);

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Context, Exit, print};
 use crate::args::{Format, ProveArgs};
 use crate::failure::Failure;
-use crate::report::{count, escape};
+use crate::report::{count, escape_lines};
 
 /// Reads a saved plan and proves it from nothing but what it holds.
 pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
@@ -40,7 +40,7 @@ pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
                     format!("Proof  FAILS  {}: step {} on {}: {}\n", w.fault, w.step.0, w.security_group, w.packet)
                 }
             };
-            escape(&format!("{head}{body}"))
+            escape_lines(&format!("{head}{body}"))
         }
     };
     print(&text)?;

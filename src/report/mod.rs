@@ -4,12 +4,18 @@ pub mod text;
 
 use std::io::{self, Write};
 
-/// Control characters (a cloud's names and descriptions may hold any) written visibly, so that none reaches a terminal.
+/// Text of a cloud, on one line: control characters and marks that turn the writing direction are written visibly.
 pub fn escape(text: &str) -> String {
+    let hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let visible = |c: char| -> Box<dyn Iterator<Item = char>> {
-        if c.is_control() && c != '\n' { Box::new(c.escape_unicode()) } else { Box::new(std::iter::once(c)) }
+        if hidden(c) { Box::new(c.escape_unicode()) } else { Box::new(std::iter::once(c)) }
     };
     text.chars().flat_map(visible).collect()
+}
+
+/// As [`escape`], where our own text has several lines.
+pub fn escape_lines(text: &str) -> String {
+    text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a report to stdout; a reader that went away is no error.
@@ -35,6 +41,8 @@ mod tests {
     fn escape_sequences_of_a_cloud_reach_no_terminal() {
         assert_eq!(escape("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(escape("etcd – peers"), "etcd – peers");
+        assert_eq!(escape("x\nProof 42 of 42"), "x\\u{a}Proof 42 of 42");
+        assert_eq!(escape("\u{202e}abc"), "\\u{202e}abc");
     }
 
     #[test]

@@ -113,10 +113,28 @@ fn assumptions(out: &mut String, plan: &Plan) {
         .map(|((cluster, options), rows)| format!("{cluster} {options} ({})", count(rows, "row")))
         .collect();
     if !assumed.is_empty() {
-        let _ = writeln!(out, "{}", paint(FAINT, &format!("assumed: {}", assumed.join("\n         "))));
+        let _ = writeln!(
+            out,
+            "{}",
+            assumed
+                .iter()
+                .enumerate()
+                .map(|(i, a)| paint(FAINT, &format!("{}{a}", if i == 0 { "assumed: " } else { "         " })))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
     }
     if !undecided.is_empty() {
-        let _ = writeln!(out, "{}", paint(FAINT, &format!("undecided: {}", undecided.join("\n           "))));
+        let _ = writeln!(
+            out,
+            "{}",
+            undecided
+                .iter()
+                .enumerate()
+                .map(|(i, a)| paint(FAINT, &format!("{}{a}", if i == 0 { "undecided: " } else { "           " })))
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
     }
 }
 
@@ -223,6 +241,7 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
 /// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.
 fn why_added(rule: &StepRule) -> String {
     match rule.reasons.as_slice() {
+        [] if rule.rule.direction == Direction::Ingress => "stays open: held or ignored".to_owned(),
         [] => "outbound is open".to_owned(),
         [one] => format!("{}  [{}]", one.why, row(one)),
         [first, more @ ..] => format!("{}  [{} +{}]", first.why, row(first), more.len()),
@@ -442,9 +461,11 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
     }
     match witness {
         None => {
+            let cut =
+                if proof.gaps.is_empty() { "none is cut at any step" } else { "none is cut at any step but the gaps" };
             let _ = writeln!(
                 out,
-                "{}  {} of {} hold now, none is cut at any step · nothing else opens · {} hold",
+                "{}  {} of {} hold now, {cut} · nothing else opens · {} hold",
                 paint(BOLD, "Proof"),
                 proof.held_before,
                 count(proof.required_flows, "required flow"),

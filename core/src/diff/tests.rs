@@ -155,6 +155,27 @@ fn ignored_traffic_is_neither_removed_nor_added() {
 }
 
 #[test]
+fn a_known_other_writers_rule_is_foreign_even_in_an_exclusive_group() {
+    let mut have = group("web", &["22/tcp from g:db", "23/tcp from g:db"], true);
+    have.rules[0].description = "kubernetes.io/rule/nlb/client=lb-1".to_owned();
+    let found = with_ours(|ours| diff(&wanted(&[]), &have, EXCLUSIVE, ours));
+    assert_eq!(found.fates, [Fate::Foreign, Fate::Remove]);
+}
+
+#[test]
+fn addresses_of_one_family_do_not_stand_for_a_flow_of_both() {
+    // What link leaves of the known addresses decides; none are left here.
+    let wish = wanted(&["22/tcp from g:db"]);
+    check(&wish, SHARED, &["22/tcp from 0.0.0.0/0"], &["22/tcp from g:db"], &[Fate::Foreign]);
+}
+
+#[test]
+fn an_addition_only_plan_adds_nothing_that_a_spared_rule_carries() {
+    let wish = Wanted { add_only: true, ..wanted(&["22/tcp from 10.0.0.0/8", "80/tcp from g:db"]) };
+    check(&wish, EXCLUSIVE, &["tcp from 10.0.0.0/8"], &["80/tcp from g:db"], &[Fate::Spared]);
+}
+
+#[test]
 fn outbound_is_not_narrowed_unless_strict() {
     let one = "443/tcp to 192.0.2.1/32";
     check(&wanted(&["all to 0.0.0.0/0"]), EXCLUSIVE, &[one], &["all to 0.0.0.0/0"], &[Fate::Redundant]);

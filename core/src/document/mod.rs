@@ -312,7 +312,9 @@ pub struct ProofEntry {
     /// What is taken for granted.
     pub assumptions: Vec<String>,
     /// Required rules that may be cut for a time, by the user's word.
-    pub gaps: Vec<RulesEntry>,
+    pub gaps: Vec<FlowEntry>,
+    /// The same as rules of their groups, for `prove`.
+    pub gap_rules: Vec<RulesEntry>,
     /// A packet that shows what is wrong.
     pub witness: Option<WitnessEntry>,
 }

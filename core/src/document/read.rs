@@ -73,9 +73,9 @@ impl Saved {
         let trusted = document.trusted.iter().map(|t| cidr(t, "trusted")).collect::<Result<_, _>>()?;
         let groups = groups(&document, &mut names)?;
         let mut gaps = Vec::new();
-        for (i, entry) in document.proof.gaps.iter().enumerate() {
+        for (i, entry) in document.proof.gap_rules.iter().enumerate() {
             for r in &entry.rules {
-                let rule = rule(r, &format!("proof.gaps[{i}]"), &entry.network, &mut names)?;
+                let rule = rule(r, &format!("proof.gap_rules[{i}]"), &entry.network, &mut names)?;
                 gaps.push((entry.network.clone(), names.atom(&entry.network, &entry.security_group), rule));
             }
         }

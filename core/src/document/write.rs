@@ -36,7 +36,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
         steps,
         observed: observed_entries(plan, &touched),
         required: required_entries(plan, &touched),
-        guards: in_force.all().map(|guard| guard_entry(guard, in_force)).collect(),
+        guards: in_force.all().map(|guard| guard_entry(guard, plan, in_force)).collect(),
         exempt: exempt_entries(plan, in_force),
         trusted: plan.trusted.iter().map(ToString::to_string).collect(),
         unopened: plan
@@ -98,12 +98,15 @@ pub fn drift(plan: &Plan) -> Vec<DriftEntry> {
     out
 }
 
-fn guard_entry(guard: &Guard, in_force: &GuardsInForce) -> GuardEntry {
+fn guard_entry(guard: &Guard, plan: &Plan, in_force: &GuardsInForce) -> GuardEntry {
+    let groups = plan.networks.iter().flat_map(|n| n.groups.iter().map(move |g| (n, g)));
+    let aside =
+        groups.filter(|(n, g)| in_force.get(&n.network.name, &g.security_group).is_some_and(|set| !set.has(guard)));
     GuardEntry {
         name: guard.name.to_string(),
         traffic: guard.traffic.iter().map(ToString::to_string).collect(),
         why: guard.why.clone(),
-        waived: in_force.waived(guard),
+        waived: aside.map(|(n, g)| format!("{}/{}", n.network.name, n.group_name(g.atom))).collect(),
     }
 }
 
@@ -232,7 +235,7 @@ pub fn peer_entry(peer: RulePeer, network: &NetworkPlan) -> PeerEntry {
         RulePeer::Addresses(cidr) => entry.cidr = Some(cidr.to_string()),
         RulePeer::Opaque(PeerKind::Group, atom, _) => {
             let text = network.group_name(atom);
-            match text.rsplit_once('/').filter(|(account, _)| account.bytes().all(|b| b.is_ascii_digit())) {
+            match text.rsplit_once('/').filter(|_| crate::link::names_another_account(text)) {
                 Some((account, id)) => {
                     entry.account = Some(account.to_owned());
                     entry.security_group = Some(id.to_owned());
@@ -353,9 +356,47 @@ fn proof_entry(plan: &Plan) -> ProofEntry {
         opened_outside_desired: proof.opened_outside_desired,
         guards: proof.guards,
         assumptions: ASSUMPTIONS.iter().map(|a| (*a).to_owned()).collect(),
-        gaps: gaps.collect(),
+        gaps: proof.gaps.iter().flat_map(|(name, group, rule)| gap_flows(plan, name, *group, rule)).collect(),
+        gap_rules: gaps.collect(),
         witness: proof.witness.as_ref().and_then(|w| witness_entry(w, plan)),
     }
+}
+
+/// A required rule as the flows that it stands for, one for each reason.
+fn gap_flows(plan: &Plan, name: &NetworkName, group: Atom, rule: &Rule) -> Vec<FlowEntry> {
+    let Some(network) = plan.networks.iter().find(|n| n.network.name == *name) else { return Vec::new() };
+    let node_group = |atom: Atom| {
+        let member = network.groups.iter().find(|g| g.atom == atom).and_then(|g| g.members.first());
+        match member {
+            Some((cluster, group)) => serde_json::json!({ "cluster": cluster, "group": group }),
+            None => serde_json::json!({ "name": network.group_name(atom) }),
+        }
+    };
+    let other = match rule.peer {
+        RulePeer::Addresses(cidr) => serde_json::json!({ "cidr": cidr.to_string() }),
+        RulePeer::Opaque(PeerKind::Group, atom, _) => node_group(atom),
+        RulePeer::Opaque(_, atom, _) => serde_json::json!({ "name": network.atoms.text(atom) }),
+    };
+    let (from, to) = match rule.direction {
+        Direction::Ingress => (other, node_group(group)),
+        Direction::Egress => (node_group(group), other),
+    };
+    let (from_port, to_port) = ports(rule.traffic);
+    let required = network.groups.iter().filter(|g| g.atom == group).flat_map(|g| &g.diff.required);
+    let reasons = required.filter(|r| r.rule == *rule).flat_map(|r| &r.reasons);
+    let flows = reasons.map(|reason| FlowEntry {
+        cluster: reason.cluster.clone(),
+        from: from.clone(),
+        to: to.clone(),
+        protocol: rule.traffic.protocol().contract_word(),
+        from_port,
+        to_port,
+        profile: reason.profile.clone(),
+        row: reason.row.clone(),
+        why: reason.why.clone(),
+        local: false,
+    });
+    flows.collect()
 }
 
 fn witness_entry(witness: &Witness, plan: &Plan) -> Option<WitnessEntry> {

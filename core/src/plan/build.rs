@@ -105,7 +105,8 @@ pub fn plan(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let notes = forbidden_but_there(&networks, guards, &inventory.trusted);
+    let mut notes: Vec<String> = adopted_from(&networks).collect();
+    notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
     let steps = order(calls);
     let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps });
     let blast = blast(&networks, &steps, options.max_removals);
@@ -184,6 +185,16 @@ fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
         }
     }
     errors.into_values().collect()
+}
+
+/// Groups that are taken over although another controller is known to make such.
+fn adopted_from(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
+    let groups = networks.iter().flat_map(|n| n.groups.iter().map(move |g| n.group_name(g.atom)).zip(&n.groups));
+    let taken = groups.filter(|(_, g)| g.status == GroupStatus::Adopt);
+    taken.filter_map(|(name, _)| {
+        let writer = crate::writer::of_group(name)?;
+        Some(format!("`{name}` looks like a group of {}: {}", writer.name, writer.why))
+    })
 }
 
 /// Rules that a guard forbids, that the plan leaves, and that nobody waived.

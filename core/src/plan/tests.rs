@@ -185,6 +185,96 @@ fn another_owners_exclusive_group_is_refused_unless_taken_over() {
     assert!(try_plan(vec![taken()], vec![have()], &options).is_ok());
 }
 
+fn marked(name: &str, texts: &[&str], marks: &[(&str, Origin)]) -> ObservedGroup {
+    let marks = marks.iter().map(|(m, origin)| GroupMark { mark: Mark::parse(m).unwrap(), origin: *origin });
+    ObservedGroup { marks: marks.collect(), ..group(name, texts, false) }
+}
+
+#[test]
+fn a_group_that_a_cluster_outside_the_inventory_made_is_not_ours() {
+    let have = || marked("web", &["22/tcp from g:web", OPEN], &[("platform/elsewhere", Origin::Made)]);
+    let plan = plan_of(vec![wish("web", &[])], vec![have()]);
+    assert_eq!(plan.networks[0].groups[0].ownership, Ownership::Shared);
+    assert!(plan.steps.is_empty());
+    let destroyed = destruction(vec![wish("web", &[])], vec![have()], &["prod"]).unwrap();
+    assert!(destroyed.steps.is_empty());
+}
+
+#[test]
+fn another_owner_who_joined_our_exclusive_group_is_an_error_and_keeps_it_from_deletion() {
+    let marks = [("platform/prod", Origin::Made), ("sales/shop", Origin::Joined)];
+    let have = || marked("web", &["22/tcp from g:web # sales/shop", OPEN], &marks);
+    let refused = try_plan(vec![wish("web", &[])], vec![have()], &PlanOptions::default()).unwrap_err();
+    assert!(matches!(refused[..], [PlanError::OtherOwner { .. }]), "{refused:?}");
+    let destroyed = destruction(vec![wish("web", &[])], vec![have()], &["prod"]).unwrap();
+    assert_eq!(steps(&destroyed), ["set_marks web"], "only our mark goes");
+}
+
+#[test]
+fn a_cluster_that_uses_our_group_later_gets_its_mark_on_it() {
+    let have = marked("web", &[OPEN], &[("platform/prod", Origin::Made)]);
+    let both = ["prod", "staging"].map(|c| (ClusterName::new(c).unwrap(), NodeGroupName::new("web").unwrap()));
+    let plan = plan_of(vec![DesiredGroup { members: both.into(), ..wish("web", &[]) }], vec![have]);
+    assert_eq!(plan.steps[0].group_marks, [(Mark::parse("platform/staging").unwrap(), Origin::Made)]);
+    assert!(plan.in_sync(), "a mark is no drift");
+}
+
+#[test]
+fn taking_over_takes_the_others_mark_off() {
+    let have = marked("web", &[OPEN], &[("other/prod", Origin::Made)]);
+    let taken = DesiredGroup { ownership: Some(Ownership::Exclusive), ..wish("web", &[]) };
+    let options = PlanOptions { take_over: true, ..PlanOptions::default() };
+    let plan = try_plan(vec![taken], vec![have], &options).unwrap();
+    let unmarks: Vec<_> = plan.steps.iter().flat_map(|s| s.group_unmarks.clone()).collect();
+    assert_eq!(unmarks, [Mark::parse("other/prod").unwrap()]);
+}
+
+#[test]
+fn two_networks_that_are_one_place_are_an_error() {
+    let aws = Aws(aws_like());
+    let mut inventory = inventory();
+    inventory.add_network("us");
+    let place = |name: &str| {
+        let mut input = input(vec![], &aws, 60);
+        input.network.name = crate::name::NetworkName::new(name).unwrap();
+        input.observed.as_mut().unwrap().identity = Some("vpc-1".to_owned());
+        input
+    };
+    let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
+    let inputs = vec![place("eu"), place("us")];
+    let refused =
+        super::plan(&inventory, &Flows::default(), Desired::default(), inputs, &guards, &options).unwrap_err();
+    assert!(matches!(refused[..], [PlanError::SamePlace { .. }]), "{refused:?}");
+}
+
+#[test]
+fn one_group_named_in_two_ways_is_an_error() {
+    let mut known = atoms();
+    let id = known.intern("sg-0a");
+    let have =
+        ObservedGroup { atom: id, id: crate::name::GroupId::new("sg-0a").unwrap(), ..group("web", &[OPEN], true) };
+    let by_id = DesiredGroup { security_group: SecurityGroup::parse("sg-0a").unwrap(), atom: id, ..wish("web", &[]) };
+    let part = DesiredNetwork { atoms: known, groups: vec![wish("web", &[]), by_id] };
+    let desired = Desired { networks: [(network(), part)].into(), ..Desired::default() };
+    let aws = Aws(aws_like());
+    let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
+    let inputs = vec![input(vec![have], &aws, 60)];
+    let refused = super::plan(&inventory(), &Flows::default(), desired, inputs, &guards, &options).unwrap_err();
+    assert!(matches!(refused[..], [PlanError::NamedTwice { .. }]), "{refused:?}");
+}
+
+#[test]
+fn known_addresses_of_one_family_do_not_stand_for_a_flow_of_both() {
+    let dual = |family| {
+        let mut wish = DesiredGroup { ownership: Some(Ownership::Shared), ..wish("web", &["22/tcp from g:web"]) };
+        wish.rules[0].rule.peer = crate::rule::RulePeer::Opaque(crate::rule::PeerKind::Group, atom("web"), family);
+        wish.addresses = [(atom("web"), vec![crate::rule::Cidr::parse("10.1.2.0/24").unwrap()])].into();
+        plan_of(vec![wish], vec![group("web", &["all from 10.0.0.0/8"], false)]).counts().0
+    };
+    assert_eq!(dual(Family::Ipv4), 0, "the range has all addresses of the flow");
+    assert_eq!(dual(Family::Both), 1, "its IPv6 addresses are not known");
+}
+
 #[test]
 fn a_rule_from_a_group_that_nobody_has_is_an_error() {
     let refused = try_plan(vec![wish("web", &["22/tcp from g:db"])], vec![], &PlanOptions::default()).unwrap_err();
@@ -419,6 +509,44 @@ fn a_group_that_stays_loses_what_only_the_destroyed_cluster_wanted() {
     assert_eq!(plan.steps[1].removes.len(), 1);
     assert_eq!(plan.steps[2].group_unmarks, [Mark::parse("platform/prod").unwrap()]);
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+}
+
+#[test]
+fn a_co_owned_rule_that_refers_to_a_doomed_group_is_an_error() {
+    let have = group("web", &["22/tcp from g:db # platform/prod, sales/shop"], false);
+    let observed = vec![group("db", &[OPEN], true), have];
+    let refused =
+        destruction(vec![wish("web", &["22/tcp from g:db"]), wish("db", &[])], observed, &["prod"]).unwrap_err();
+    assert!(matches!(&refused[..], [PlanError::StillReferenced { .. }]), "{refused:?}");
+}
+
+#[test]
+fn a_co_owned_rule_that_stays_loses_our_mark() {
+    let have = group("web", &["22/tcp from g:web # platform/prod, sales/shop"], false);
+    let plan = destruction(vec![wish("web", &["22/tcp from g:web"])], vec![have], &["prod"]).unwrap();
+    assert_eq!(steps(&plan), ["set_marks web"]);
+    assert_eq!(plan.steps[0].removes[0].marks, [Mark::parse("platform/prod").unwrap()]);
+}
+
+#[test]
+fn what_the_rest_needs_of_a_removed_rule_is_added_first() {
+    let staging = |texts: &[&str]| {
+        let mut wish = wish("etcd", texts);
+        let members = ["prod", "staging"].map(|c| (ClusterName::new(c).unwrap(), NodeGroupName::new("etcd").unwrap()));
+        wish.members = members.into();
+        wish
+    };
+    let mut both = staging(&["9000/tcp from g:etcd", "9001/tcp from g:etcd"]);
+    let kept = crate::flow::Reason { cluster: ClusterName::new("staging").unwrap(), ..reason("web") };
+    both.rules
+        .iter_mut()
+        .filter(|r| r.rule == rule("9000/tcp from g:etcd"))
+        .for_each(|r| r.reasons = vec![kept.clone()]);
+    let observed = vec![group("etcd", &["9000-9001/tcp from g:etcd", OPEN], true)];
+    let plan = destruction(vec![both], observed, &["prod"]).unwrap();
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+    let add = plan.steps.iter().find(|s| s.action == Action::AddRules).unwrap();
+    assert_eq!(add.adds[0].rule, rule("9000/tcp from g:etcd"));
 }
 
 #[test]

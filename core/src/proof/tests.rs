@@ -87,6 +87,40 @@ fn what_a_later_step_takes_away_again_does_not_count() {
 }
 
 #[test]
+fn a_replacement_that_goes_later_is_none() {
+    // In a chain, and unordered against the first removal.
+    for before in [2, 1] {
+        let web = case_of("web", &["tcp from 10.0.0.0/8"], &["22/tcp from 10.0.0.0/8"]);
+        let steps = [
+            step(1, "web", ADD, &["22/tcp from 10.0.0.0/8"], &[], &[]),
+            step(2, "web", REMOVE, &[], &["tcp from 10.0.0.0/8"], &[1]),
+            step(3, "web", REMOVE, &[], &["22/tcp from 10.0.0.0/8"], &[before]),
+        ];
+        assert_eq!(fault(vec![web], &steps).map(|(fault, _)| fault), Some(Fault::Cut));
+    }
+}
+
+#[test]
+fn a_step_on_a_group_that_the_case_does_not_know_is_refused() {
+    let steps = [step(1, "db", ADD, &["2379/tcp from 0.0.0.0/0"], &[], &[])];
+    assert_eq!(fault(vec![case_of("web", &[], &[])], &steps), Some((Fault::Unknown, 1)));
+}
+
+#[test]
+fn a_removal_of_what_is_neither_there_nor_added_is_refused() {
+    let steps = [step(1, "web", REMOVE, &[], &["22/tcp from g:db"], &[])];
+    assert_eq!(fault(vec![case_of("web", &[], &[])], &steps), Some((Fault::Unknown, 1)));
+}
+
+#[test]
+fn what_is_open_already_does_not_open() {
+    let text = "2379/tcp from 0.0.0.0/0";
+    let wide = "2000-3000/tcp from 0.0.0.0/0";
+    let web = GroupCase { guards: etcd_guard("2379-2380/tcp"), ..case_of("web", &[wide], &[text]) };
+    assert_eq!(fault(vec![web], &[step(1, "web", ADD, &[text], &[], &[])]), None);
+}
+
+#[test]
 fn what_was_not_held_before_is_not_cut() {
     let web = case_of("web", &["23/tcp from 10.0.0.0/8"], &["22/tcp from 10.0.0.0/8"]);
     let proof = proof_of(vec![web], &[step(1, "web", REMOVE, &[], &["23/tcp from 10.0.0.0/8"], &[])]);

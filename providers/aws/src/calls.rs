@@ -56,7 +56,11 @@ impl Intercept for CallLog {
         let uri = context.request().uri();
         tracing::debug!(action, uri, "calling AWS");
         let endpoint = match uri.split_once("://") {
-            Some((scheme, rest)) => format!("{scheme}://{}", rest.split('/').next().unwrap_or_default()),
+            // A user and password in the URL are nobody's business.
+            Some((scheme, rest)) => {
+                let host = rest.split('/').next().unwrap_or_default();
+                format!("{scheme}://{}", host.rsplit('@').next().unwrap_or_default())
+            }
             None => uri.to_owned(),
         };
         *self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
