@@ -56,7 +56,8 @@ impl StepRun<'_> {
                     Some((group, request_id)) if !tags.is_empty() && has_all(&group.tags, &tags) => {
                         (group.id, request_id, true)
                     }
-                    _ => return Err(failure),
+                    Some(_) => return Err(failure),
+                    None => return Err(not_seen_yet(failure)),
                 }
             }
             Err(failure) => return Err(failure),
@@ -104,13 +105,15 @@ impl StepRun<'_> {
                     return Ok(());
                 }
                 Err(failure) if refused(&failure, "InvalidPermission.Duplicate") && tries > 0 => {
-                    let (group, request_id) = self.existing_group(id).await?;
-                    done.request_id = Some(request_id);
                     done.already = true;
+                    // A group that was made a moment ago may not be seen yet.
+                    let Some((group, request_id)) = self.read_group(id).await? else { continue };
+                    done.request_id = Some(request_id);
                     let (there, missing) = rules.into_iter().partition(|(permission, _)| has_rule(&group, permission));
                     self.join(id, there, tags).await?;
                     rules = missing;
                 }
+                Err(failure) if refused(&failure, "InvalidPermission.Duplicate") => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -140,13 +143,15 @@ impl StepRun<'_> {
         let mut done = Done::default();
         let mut permissions = Vec::with_capacity(removes.len());
         if removes.iter().any(|(_, rule)| !rule.marks.is_empty()) {
-            // Another owner may have joined a rule since the plan: then it is theirs now, and only our mark goes.
+            // Another owner may have joined a rule since the plan: then it is theirs now, and only our mark goes. Or ours is
+            // gone and a stranger has made one like it, without any mark.
             let now = self.read_rules(&id).await?;
             let by_permission: HashMap<&Permission, &GroupRule> = now.iter().map(|r| (&r.permission, r)).collect();
             let mut left: BTreeMap<Tags, BTreeSet<String>> = BTreeMap::new();
             for (permission, rule) in &removes {
                 match by_permission.get(permission) {
                     None => done.already = true,
+                    Some(found) if marks_of_rule(&found.tags).is_empty() => done.already = true,
                     Some(found) if marks_of_rule(&found.tags).iter().all(|mark| rule.marks.contains(mark)) => {
                         permissions.push(permission.clone());
                     }
@@ -192,6 +197,7 @@ impl StepRun<'_> {
                     done.request_id = Some(request_id);
                     permissions.retain(|permission| has_rule(&group, permission));
                 }
+                Err(failure) if is_missing(&failure) => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -280,6 +286,7 @@ impl StepRun<'_> {
                     done.request_id = Some(request_id);
                     rules.retain(|(permission, _)| has_rule(&group, permission));
                 }
+                Err(failure) if refused(&failure, "InvalidPermission.NotFound") => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -382,6 +389,16 @@ fn not_found(group: &str) -> Failure {
     let message = format!("The security group '{group}' does not exist");
     let refusal = Refusal { code: "InvalidGroup.NotFound", message };
     Failure::Refused { refusal, request_id: None }
+}
+
+/// A refusal that reading doesn't explain: either reads lag, or somebody writes at the same time. Later may tell.
+fn not_seen_yet(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused { refusal: Refusal { code, message }, request_id } => {
+            Failure::Other { kind: ErrorKind::Transient, message: format!("{code}: {message}"), request_id }
+        }
+        other @ Failure::Other { .. } => other,
+    }
 }
 
 fn has_rule(group: &Group, permission: &Permission) -> bool {
