@@ -274,14 +274,14 @@ async fn play(scenario: &Scenario) -> (End, usize) {
         };
         check(&start, &cloud.changes(), &wanted, &mut disturbed);
         state = cloud.state();
-        // What a lagging read calls in sync may not be.
-        let lags = state.get("earlier").is_some();
+        // What a lagging read calls in sync may not be, nor what a stranger wrote into after it was read.
+        let stale = state.get("earlier").is_some() || !cloud.changes().is_empty();
         match end {
-            End::InSync if !lags => {
+            End::InSync if !stale => {
                 converged(&state, &wanted);
                 return (End::InSync, runs);
             }
-            End::NoRoom if !lags => return (End::NoRoom, runs),
+            End::NoRoom if !stale => return (End::NoRoom, runs),
             End::InSync | End::NoRoom | End::Done | End::Failed => {}
         }
     }

@@ -20,7 +20,17 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut rng = Rng::with_seed(seed);
     let there: Vec<&str> = GROUPS.into_iter().filter(|g| ["shared", "other"].contains(g) || rng.bool()).collect();
     let groups: Vec<Value> = there.iter().enumerate().map(|(at, name)| group(&mut rng, at, name, &there)).collect();
-    let wanted = ["alpha", "beta", "shared"].map(|name| (name, distinct_rules(&mut rng, 5, &GROUPS)));
+    let wanted = ["alpha", "beta", "shared"].map(|name| {
+        let mut rules = distinct_rules(&mut rng, 3, &GROUPS);
+        let there = groups.iter().filter(|group| group["name"] == name);
+        for there in there.flat_map(|group| group["rules"].as_array().unwrap()) {
+            let rule = narrower(&mut rng, there);
+            if there["direction"] == "ingress" && rng.bool() && !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+        (name, rules)
+    });
     let mut faults = json!({});
     if rng.bool() {
         faults["lag"] = json!(rng.u64(1..=4));
@@ -38,7 +48,9 @@ pub fn scenario(seed: u64) -> Scenario {
     };
     faults["schedule"] = (0..rng.usize(0..6)).map(|_| entry(&mut rng, lags, &known)).collect();
     let quota = json!({ "rules_per_group": if rng.bool() { 60 } else { rng.u32(5..=12) }, "groups": 100 });
-    let state = json!({ "version": 1, "groups": groups, "faults": faults, "quota": quota });
+    // With latency, calls of several steps are in flight at once.
+    let latency = if rng.bool() { 20 } else { 0 };
+    let state = json!({ "version": 1, "groups": groups, "faults": faults, "quota": quota, "latency_ms": latency });
     Scenario { state, wanted: wanted.into() }
 }
 
@@ -58,6 +70,19 @@ fn group(rng: &mut Rng, at: usize, name: &str, there: &[&str]) -> Value {
     }
     let tags = if ours { json!({ OUR_MARK: *rng.choice(&["made", "adopted"]).unwrap() }) } else { json!({}) };
     json!({ "id": format!("sg-{at}"), "name": name, "description": "a group", "tags": tags, "rules": rules })
+}
+
+/// A part of what a rule lets in, so that it has to be replaced without a gap.
+fn narrower(rng: &mut Rng, rule: &Value) -> Value {
+    let mut rule = unmarked(rule.clone());
+    if rule["protocol"] == "all" {
+        rule["protocol"] = json!("tcp");
+    }
+    let (from, to) = (rule["from_port"].as_u64().unwrap_or(1), rule["to_port"].as_u64().unwrap_or(6));
+    let (a, b) = (rng.u64(from..=to), rng.u64(from..=to));
+    rule["from_port"] = json!(a.min(b));
+    rule["to_port"] = json!(a.max(b));
+    rule
 }
 
 fn distinct_rules(rng: &mut Rng, most: usize, peers: &[&str]) -> Vec<Value> {
