@@ -39,14 +39,13 @@ pub fn scenario(seed: u64) -> Scenario {
         faults["seed"] = json!(rng.u64(..));
         faults["rate"] = json!(rng.f64() * 0.2);
     }
-    let lags = faults.get("lag").is_some();
     let known = |name: &str| -> Vec<Value> {
         let there = groups.iter().filter(|group| group["name"] == name);
         let there = there.flat_map(|group| group["rules"].as_array().unwrap()).cloned();
         let wished = wanted.iter().filter(|(group, _)| *group == name).flat_map(|(_, rules)| rules.clone());
         there.chain(wished).map(unmarked).collect()
     };
-    faults["schedule"] = (0..rng.usize(0..6)).map(|_| entry(&mut rng, lags, &known)).collect();
+    faults["schedule"] = (0..rng.usize(0..6)).map(|_| entry(&mut rng, &known)).collect();
     let quota = json!({ "rules_per_group": if rng.bool() { 60 } else { rng.u32(5..=12) }, "groups": 100 });
     // With latency, calls of several steps are in flight at once.
     let latency = if rng.bool() { 20 } else { 0 };
@@ -118,10 +117,10 @@ fn unmarked(mut rule: Value) -> Value {
     rule
 }
 
-fn entry(rng: &mut Rng, lags: bool, known: &dyn Fn(&str) -> Vec<Value>) -> Value {
+fn entry(rng: &mut Rng, known: &dyn Fn(&str) -> Vec<Value>) -> Value {
     let faults = ["throttle", "error_500", "timeout", "lost_answer", "denied", "kill", "kill_before"];
     let mut entry =
-        if rng.u8(0..3) == 0 { foreign(rng, lags, known) } else { json!({ "fault": rng.choice(faults).unwrap() }) };
+        if rng.u8(0..3) == 0 { foreign(rng, known) } else { json!({ "fault": rng.choice(faults).unwrap() }) };
     if rng.u8(0..4) == 0 {
         let kinds =
             ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", "CreateSecurityGroup", "CreateTags"];
@@ -133,18 +132,17 @@ fn entry(rng: &mut Rng, lags: bool, known: &dyn Fn(&str) -> Vec<Value>) -> Value
 }
 
 /// A stranger takes rules away or makes new ones, often one in the place of one that is there or wanted.
-fn foreign(rng: &mut Rng, lags: bool, known: &dyn Fn(&str) -> Vec<Value>) -> Value {
+fn foreign(rng: &mut Rng, known: &dyn Fn(&str) -> Vec<Value>) -> Value {
     let group = rng.choice(["alpha", "beta", "shared", "other"]).unwrap();
     let known = known(group);
-    let mut one = |rng: &mut Rng| match rng.choice(&known) {
+    let one = |rng: &mut Rng| match rng.choice(&known) {
         Some(rule) if rng.u8(0..4) > 0 => rule.clone(),
         _ => rule(rng, &GROUPS),
     };
     let added = one(rng);
     let removed = if rng.bool() { added.clone() } else { one(rng) };
     let mut writes = json!({ "group": group, "authorize": [added] });
-    // Nobody can spare a rule that was replaced by a stranger's when reads don't tell.
-    if !lags && rng.bool() {
+    if rng.bool() {
         writes["revoke"] = json!([removed]);
     }
     if ["alpha", "beta"].contains(&group) {
