@@ -334,7 +334,9 @@ mod tests {
     fn a_strangers_rule_is_checked_before_it_is_written() {
         let entry =
             |writes| faults(serde_json::json!({ "schedule": [{ "call": 1, "fault": "foreign", "writes": writes }] }));
-        let rule = serde_json::json!({ "direction": "ingress", "protocol": "tcp", "from_port": 9, "to_port": 1, "peer": { "cidr": "10.0.0.0/8" } });
+        let rule = serde_json::json!({
+            "direction": "ingress", "protocol": "tcp", "from_port": 9, "to_port": 1, "peer": { "cidr": "10.0.0.0/8" }
+        });
         let place = entry(serde_json::json!({ "group": "a", "authorize": [rule] })).problem().map(|(place, _)| place);
         assert_eq!(place.as_deref(), Some("schedule[0].writes.authorize[0].to_port"));
         assert!(entry(serde_json::json!({ "group": "a" })).problem().is_some(), "nothing is done");

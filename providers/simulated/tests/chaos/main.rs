@@ -1,7 +1,7 @@
 //! Random clouds, wishes and faults: whatever goes wrong, no required packet is cut, nothing unwanted opens, what is
 //! foreign stays as it is, and a few runs bring everything about.
 //!
-//! Seeds 1 to 150, or as many as `RSGSYNC_CASES` says; `RSGSYNC_SEED` runs a single one.
+//! Seeds 1 to 60, or as many as `RSGSYNC_CASES` says; `RSGSYNC_SEED` runs a single one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
 mod packets;
@@ -288,7 +288,6 @@ async fn play(scenario: &Scenario) -> (End, usize) {
     panic!("not in sync after {RUNS} runs: {state:#}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may be asked for more")]
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
@@ -297,7 +296,7 @@ fn number(variable: &str) -> Option<u64> {
 fn whatever_goes_wrong_a_few_runs_bring_it_about_and_break_nothing() {
     let seeds = match number("RSGSYNC_SEED") {
         Some(seed) => seed..=seed,
-        None => 1..=number("RSGSYNC_CASES").unwrap_or(150),
+        None => 1..=number("RSGSYNC_CASES").unwrap_or(60),
     };
     let (mut in_sync, mut played, mut failed) = (0, 0, Vec::new());
     for seed in seeds {
@@ -311,5 +310,5 @@ fn whatever_goes_wrong_a_few_runs_bring_it_about_and_break_nothing() {
         }
     }
     assert!(failed.is_empty(), "seeds {failed:?} of {played}: set RSGSYNC_SEED to one of them");
-    assert!(in_sync * 2 > played, "most scenarios have room for a plan: {in_sync} of {played}");
+    assert!(played < 20 || in_sync * 2 > played, "most scenarios have room for a plan: {in_sync} of {played}");
 }
