@@ -24,7 +24,7 @@
 //! | `lost_answer` | yes | no answer |
 //! | `kill_before` | no | the process ends with exit code 137 |
 //! | `kill` | yes | the process ends with exit code 137 before the answer |
-//! | `foreign` | yes | its own answer, but a stranger has written right before: `writes` says what ([`Foreign`]) |
+//! | `foreign` | yes | its own answer, but a stranger has written right before: `writes` says what |
 //!
 //! ```json
 //! { "call": 3, "fault": "foreign", "writes": { "group": "nodes", "create": true, "revoke": [], "authorize": [
