@@ -275,7 +275,7 @@ async fn play(scenario: &Scenario) -> (End, usize) {
         check(&start, &cloud.changes(), &wanted, &mut disturbed);
         state = cloud.state();
         // What a lagging read calls in sync may not be, nor what a stranger wrote into after it was read.
-        let stale = state.get("earlier").is_some() || !cloud.changes().is_empty();
+        let stale = start.get("earlier").is_some() || !cloud.changes().is_empty();
         match end {
             End::InSync if !stale => {
                 converged(&state, &wanted);
