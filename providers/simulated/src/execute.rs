@@ -56,7 +56,8 @@ impl StepRun<'_> {
                     Some((group, request_id)) if !tags.is_empty() && has_all(&group.tags, &tags) => {
                         (group.id, request_id, true)
                     }
-                    _ => return Err(failure),
+                    Some(_) => return Err(failure),
+                    None => return Err(not_seen_yet(failure)),
                 }
             }
             Err(failure) => return Err(failure),
@@ -104,13 +105,15 @@ impl StepRun<'_> {
                     return Ok(());
                 }
                 Err(failure) if refused(&failure, "InvalidPermission.Duplicate") && tries > 0 => {
-                    let (group, request_id) = self.existing_group(id).await?;
-                    done.request_id = Some(request_id);
                     done.already = true;
+                    // A group that was made a moment ago may not be seen yet.
+                    let Some((group, request_id)) = self.read_group(id).await? else { continue };
+                    done.request_id = Some(request_id);
                     let (there, missing) = rules.into_iter().partition(|(permission, _)| has_rule(&group, permission));
                     self.join(id, there, tags).await?;
                     rules = missing;
                 }
+                Err(failure) if refused(&failure, "InvalidPermission.Duplicate") => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -137,35 +140,71 @@ impl StepRun<'_> {
         let Some(id) = self.group_id_if_any().await? else { return Ok(already()) };
         let direction = self.direction()?;
         let removes = self.permissions(&self.step.removes).await?;
-        let mut done = Done::default();
-        let mut permissions = Vec::with_capacity(removes.len());
         if removes.iter().any(|(_, rule)| !rule.marks.is_empty()) {
-            // Another owner may have joined a rule since the plan: then it is theirs now, and only our mark goes.
-            let now = self.read_rules(&id).await?;
+            return self.remove_marked(&id, direction, &removes).await;
+        }
+        let mut done = Done::default();
+        self.revoke(&id, direction, removes.into_iter().map(|(permission, _)| permission).collect(), &mut done).await?;
+        Ok(done)
+    }
+
+    /// Removes rules of a group that is shared, after a look at whose they are now.
+    ///
+    /// By their ids: between looking and removing, a stranger may put a rule like ours in its place.
+    async fn remove_marked(
+        &self,
+        id: &str,
+        direction: Direction,
+        removes: &[(Permission, &StepRule)],
+    ) -> Result<Done, Failure> {
+        let kind = revoking(direction);
+        let mut done = Done::default();
+        let mut tries = TRIES;
+        loop {
+            let now = self.read_rules(id).await?;
             let by_permission: HashMap<&Permission, &GroupRule> = now.iter().map(|r| (&r.permission, r)).collect();
+            let mut ours = BTreeSet::new();
             let mut left: BTreeMap<Tags, BTreeSet<String>> = BTreeMap::new();
-            for (permission, rule) in &removes {
-                match by_permission.get(permission) {
-                    None => done.already = true,
-                    Some(found) if !rule.marks.is_empty() && marks_of_rule(&found.tags).is_empty() => {
-                        done.already = true
-                    }
-                    Some(found) if marks_of_rule(&found.tags).iter().all(|mark| rule.marks.contains(mark)) => {
-                        permissions.push(permission.clone());
-                    }
-                    Some(found) => {
-                        left.entry(rule_tags(&rule.marks)).or_default().insert(found.id.clone());
-                    }
+            for (permission, rule) in removes {
+                let Some(found) = by_permission.get(permission) else {
+                    done.already = true;
+                    continue;
+                };
+                let marks = marks_of_rule(&found.tags);
+                if !rule.marks.is_empty() && !marks.iter().any(|mark| rule.marks.contains(mark)) {
+                    // Ours is gone: this one is a stranger's, or another owner's alone.
+                    done.already = true;
+                } else if rule.marks.is_empty() || marks.iter().all(|mark| rule.marks.contains(mark)) {
+                    ours.insert(found.id.clone());
+                } else {
+                    // Another owner has joined it since the plan: it is theirs now, and only our mark goes.
+                    left.entry(rule_tags(&rule.marks)).or_default().insert(found.id.clone());
                 }
             }
             for (tags, ids) in left {
-                done.request_id = Some(self.retag(&id, &ids, &tags, false).await?);
+                done.request_id = Some(self.retag(id, &ids, &tags, false).await?);
             }
-        } else {
-            permissions.extend(removes.into_iter().map(|(permission, _)| permission));
+            if ours.is_empty() {
+                return Ok(done);
+            }
+            let about = About { kind, group: id, rules: ours.len() };
+            let sent = self.cloud.call(about, |world| world.revoke_by_id(id, direction, &ours)).await;
+            tries -= 1;
+            match sent {
+                Ok(((), request_id)) => {
+                    done.request_id = Some(request_id);
+                    return Ok(done);
+                }
+                Err(failure) if refused(&failure, "InvalidSecurityGroupRuleId.NotFound") => {
+                    done.already = true;
+                    if tries == 0 {
+                        return Err(not_seen_yet(failure));
+                    }
+                }
+                Err(failure) if refused(&failure, "InvalidGroup.NotFound") => return Ok(already()),
+                Err(failure) => return Err(failure),
+            }
         }
-        self.revoke(&id, direction, permissions, &mut done).await?;
-        Ok(done)
     }
 
     async fn revoke(
@@ -175,10 +214,7 @@ impl StepRun<'_> {
         mut permissions: Vec<Permission>,
         done: &mut Done,
     ) -> Result<(), Failure> {
-        let kind = match direction {
-            Direction::Ingress => Kind::RevokeSecurityGroupIngress,
-            Direction::Egress => Kind::RevokeSecurityGroupEgress,
-        };
+        let kind = revoking(direction);
         let mut tries = TRIES;
         while !permissions.is_empty() {
             let about = About { kind, group: id, rules: permissions.len() };
@@ -195,6 +231,7 @@ impl StepRun<'_> {
                     done.request_id = Some(request_id);
                     permissions.retain(|permission| has_rule(&group, permission));
                 }
+                Err(failure) if is_missing(&failure) => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -283,6 +320,7 @@ impl StepRun<'_> {
                     done.request_id = Some(request_id);
                     rules.retain(|(permission, _)| has_rule(&group, permission));
                 }
+                Err(failure) if refused(&failure, "InvalidPermission.NotFound") => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -369,6 +407,13 @@ impl StepRun<'_> {
     }
 }
 
+fn revoking(direction: Direction) -> Kind {
+    match direction {
+        Direction::Ingress => Kind::RevokeSecurityGroupIngress,
+        Direction::Egress => Kind::RevokeSecurityGroupEgress,
+    }
+}
+
 fn already() -> Done {
     Done { already: true, ..Done::default() }
 }
@@ -385,6 +430,16 @@ fn not_found(group: &str) -> Failure {
     let message = format!("The security group '{group}' does not exist");
     let refusal = Refusal { code: "InvalidGroup.NotFound", message };
     Failure::Refused { refusal, request_id: None }
+}
+
+/// A refusal that reading doesn't explain: either reads lag, or somebody writes at the same time. Later may tell.
+fn not_seen_yet(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused { refusal: Refusal { code, message }, request_id } => {
+            Failure::Other { kind: ErrorKind::Transient, message: format!("{code}: {message}"), request_id }
+        }
+        other @ Failure::Other { .. } => other,
+    }
 }
 
 fn has_rule(group: &Group, permission: &Permission) -> bool {

@@ -7,6 +7,8 @@
 
 mod execute;
 pub mod fault;
+mod foreign;
+mod lag;
 mod observe;
 mod state;
 mod store;
@@ -24,14 +26,17 @@ use rsgsync_core::observed::{Limit, LimitSource, Limits, Observed, Scope};
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::{Atoms, Rule, RulePeer};
-use rsgsync_engine::{Cloud, CloudError, Done};
+use rsgsync_engine::{Cloud, CloudError, Done, StopSignal};
 
 pub use state::StateProblem;
-pub use store::{Answer, CallRecord, StateError};
+pub use store::{Answer, CallRecord, Change, StateError};
 
 use state::State;
 use store::{About, Failure, Store};
 use world::{Peer, Refusal, World};
+
+/// The exit code of a process that `kill -9` ended, which is what the fault `kill` plays.
+const KILLED: i32 = 137;
 
 /// The word and keys under which it stands in the inventory; without `state` the cloud is in memory, and empty.
 pub const SPEC: ProviderSpec =
@@ -47,6 +52,8 @@ pub struct Simulated {
     store: Mutex<Store>,
     /// Ids of groups that were seen or made, by name, for steps that name a group which was not there when planned.
     ids: Mutex<HashMap<String, String>>,
+    /// Who is told of a kill; `None`: it ends the process.
+    killed: Option<StopSignal>,
 }
 
 impl Simulated {
@@ -68,12 +75,29 @@ impl Simulated {
     }
 
     fn new(store: Store, network: NetworkName, configured: BTreeMap<String, u32>) -> Self {
-        Self { network, dialect: dialect(), configured, store: Mutex::new(store), ids: Mutex::new(HashMap::new()) }
+        let (store, ids) = (Mutex::new(store), Mutex::new(HashMap::new()));
+        Self { network, dialect: dialect(), configured, store, ids, killed: None }
     }
 
     /// What the state file would hold now.
     pub fn state(&self) -> serde_json::Value {
         self.lock().state().to_json()
+    }
+
+    /// Lets a `kill` send `killed` instead of ending the process; from then on no call is answered, so that the caller can
+    /// drop what it does and be as gone as a process.
+    pub fn on_kill(&mut self, killed: StopSignal) {
+        self.killed = Some(killed);
+    }
+
+    /// Notes every change of the groups from now on, for [`Simulated::changes`].
+    pub fn note_changes(&self) {
+        self.lock().note_changes();
+    }
+
+    /// Every change since [`Simulated::note_changes`], strangers' too; empty without it.
+    pub fn changes(&self) -> Vec<Change> {
+        self.lock().changes().to_vec()
     }
 
     /// Every call so far, in the order in which they reached the cloud.
@@ -100,7 +124,18 @@ impl Simulated {
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        self.lock().call(&about, body)
+        if self.killed.as_ref().is_some_and(StopSignal::is_cancelled) {
+            std::future::pending::<()>().await;
+        }
+        let answer = self.lock().call(&about, body);
+        match (answer, &self.killed) {
+            (Some(answer), _) => answer,
+            (None, Some(killed)) => {
+                killed.cancel();
+                std::future::pending().await
+            }
+            (None, None) => std::process::exit(KILLED),
+        }
     }
 
     fn error(&self, doing: &str, failure: Failure) -> CloudError {

@@ -8,16 +8,18 @@ use rsgsync_core::traffic::{PortRange, Protocol, Traffic};
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Faults;
+use crate::lag::{Earlier, Lag};
 use crate::world::{Group, GroupRule, Peer, Permission, Quota, Tags, World, check_text};
 
 /// The only version there is.
 const VERSION: u64 = 1;
 
 /// All that a state file holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct State {
     pub world: World,
     pub faults: Faults,
+    pub lag: Lag,
     pub latency_ms: u64,
 }
 
@@ -76,6 +78,17 @@ struct FileState {
     /// So that the id of something deleted is not given out again.
     #[serde(default)]
     last_id: u64,
+    /// What reads still show where they lag, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<FileEarlier>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileEarlier {
+    /// Calls that it lasts.
+    calls: u64,
+    groups: Vec<FileGroup>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,14 +118,15 @@ struct FileGroup {
     rules: Vec<FileRule>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// A rule as people write it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileRule {
+pub(crate) struct FileRule {
     #[serde(default)]
     id: Option<String>,
     direction: FileDirection,
     #[serde(default)]
-    tags: Tags,
+    pub tags: Tags,
     protocol: String,
     #[serde(default)]
     family: Option<FileFamily>,
@@ -122,21 +136,20 @@ struct FileRule {
     to_port: Option<u16>,
     peer: FilePeer,
     #[serde(default)]
-    description: String,
+    pub description: String,
     /// A rule copied from a plan has them; a cloud doesn't.
     #[serde(default, skip_serializing)]
-    #[expect(dead_code, reason = "accepted, not kept")]
     reasons: serde::de::IgnoredAny,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FileDirection {
     Ingress,
     Egress,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FileFamily {
     Ipv4,
@@ -144,7 +157,7 @@ enum FileFamily {
     Both,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FilePeer {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,19 +183,21 @@ impl State {
             return Err(StateProblem::Version { found: version });
         }
         let file: FileState = parse(bytes)?;
-        if let Some((index, problem)) = file.faults.problem() {
-            return wrong(format!("faults.schedule[{index}]"), problem);
+        if let Some((field, problem)) = file.faults.problem() {
+            return wrong(format!("faults.{field}"), problem);
         }
-        let names = check_groups(&file.groups)?;
-        let FileState { version: _, groups, quota, faults, latency_ms, last_id } = file;
-        let mut world = World::default();
-        world.quota = Quota { rules_per_group: quota.rules_per_group, groups: quota.groups };
-        world.last_id = groups.iter().flat_map(ids).filter_map(number_of).fold(last_id, u64::max);
-        for (index, group) in groups.into_iter().enumerate() {
-            let group = read_group(group, &format!("groups[{index}]"), &names, &mut world)?;
-            world.insert(group);
+        let FileState { version: _, groups, quota, faults, latency_ms, last_id, earlier } = file;
+        let quota = Quota { rules_per_group: quota.rules_per_group, groups: quota.groups };
+        let world = read_world(groups, "", quota, last_id)?;
+        let mut lag = Lag::default();
+        for (index, FileEarlier { calls, groups }) in earlier.into_iter().enumerate() {
+            let at = format!("earlier[{index}]");
+            if calls == 0 {
+                return wrong(format!("{at}.calls"), "it would be over");
+            }
+            lag.0.push(Earlier { calls, world: read_world(groups, &format!("{at}."), quota, last_id)? });
         }
-        Ok(Self { world, faults, latency_ms })
+        Ok(Self { world, faults, lag, latency_ms })
     }
 
     /// Writes the state file.
@@ -197,14 +212,15 @@ impl State {
     }
 
     fn to_file(&self) -> FileState {
-        let Self { world, faults, latency_ms } = self;
+        let Self { world, faults, lag, latency_ms } = self;
         FileState {
             version: VERSION,
-            groups: world.groups().map(|group| write_group(group, world)).collect(),
+            groups: write_groups(world),
             quota: FileQuota { rules_per_group: world.quota.rules_per_group, groups: world.quota.groups },
             faults: faults.clone(),
             latency_ms: *latency_ms,
             last_id: world.last_id,
+            earlier: lag.0.iter().map(|e| FileEarlier { calls: e.calls, groups: write_groups(&e.world) }).collect(),
         }
     }
 }
@@ -226,12 +242,25 @@ fn shape(error: &serde_json::Error, field: Option<String>) -> StateProblem {
     StateProblem::Shape { line, column, field, message }
 }
 
+/// The groups at `at`, which is empty or ends in a dot, as a world.
+fn read_world(groups: Vec<FileGroup>, at: &str, quota: Quota, last_id: u64) -> Result<World, StateProblem> {
+    let names = check_groups(&groups, at)?;
+    let mut world = World::default();
+    world.quota = quota;
+    world.last_id = groups.iter().flat_map(ids).filter_map(number_of).fold(last_id, u64::max);
+    for (index, group) in groups.into_iter().enumerate() {
+        let group = read_group(group, &format!("{at}groups[{index}]"), &names, &mut world)?;
+        world.insert(group);
+    }
+    Ok(world)
+}
+
 /// The id of every group by name and by id (no name looks like an id); errors when an id or name is illegal or there twice.
-fn check_groups(groups: &[FileGroup]) -> Result<HashMap<String, String>, StateProblem> {
+fn check_groups(groups: &[FileGroup], at: &str) -> Result<HashMap<String, String>, StateProblem> {
     let mut names = HashMap::new();
     let mut seen: HashMap<&str, String> = HashMap::new();
     for (index, group) in groups.iter().enumerate() {
-        let at = format!("groups[{index}]");
+        let at = format!("{at}groups[{index}]");
         let hex = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
         if !group.id.strip_prefix("sg-").is_some_and(hex) {
             return wrong(format!("{at}.id"), format!("`{}` is no group id: `sg-` and hexadecimal digits", group.id));
@@ -282,21 +311,11 @@ fn read_group(
     let mut read = Vec::with_capacity(rules.len());
     for (index, rule) in rules.into_iter().enumerate() {
         let at = format!("{at}.rules[{index}]");
-        let FileRule { id, direction, tags, protocol, family, from_port, to_port, peer, description, reasons: _ } =
-            rule;
-        let traffic = read_traffic(&protocol, from_port, to_port)
+        let (id, tags, description) = (rule.id.clone(), rule.tags.clone(), rule.description.clone());
+        let permission = read_permission(rule, &|name| names.get(name).cloned())
             .or_else(|(key, message)| wrong(format!("{at}.{key}"), message))?;
-        let (peer, of_peer) = read_peer(peer, names).or_else(|(key, message)| wrong(format!("{at}.{key}"), message))?;
-        if family.is_some_and(|family| read_family(family) != of_peer) {
-            return wrong(format!("{at}.family"), format!("this peer's family is {}", of_peer.as_str()));
-        }
         check_text("rule description", &description)
             .or_else(|refusal| wrong(format!("{at}.description"), refusal.message))?;
-        let direction = match direction {
-            FileDirection::Ingress => Direction::Ingress,
-            FileDirection::Egress => Direction::Egress,
-        };
-        let permission = Permission { direction, traffic, peer };
         if !seen.insert(permission.clone()) {
             return wrong(at, "the group has this rule already");
         }
@@ -310,7 +329,24 @@ fn read_group(
     Ok(Group { id, name, description, tags, rules: read })
 }
 
+/// What is wrong: the key, and the words.
 type Wrong = (&'static str, String);
+
+/// What a rule lets through; `resolve` gives the id of a group that it names.
+pub(crate) fn read_permission(rule: FileRule, resolve: &dyn Fn(&str) -> Option<String>) -> Result<Permission, Wrong> {
+    let FileRule { id: _, direction, tags: _, protocol, family, from_port, to_port, peer, description: _, reasons: _ } =
+        rule;
+    let traffic = read_traffic(&protocol, from_port, to_port)?;
+    let (peer, of_peer) = read_peer(peer, resolve)?;
+    if family.is_some_and(|family| read_family(family) != of_peer) {
+        return Err(("family", format!("this peer's family is {}", of_peer.as_str())));
+    }
+    let direction = match direction {
+        FileDirection::Ingress => Direction::Ingress,
+        FileDirection::Egress => Direction::Egress,
+    };
+    Ok(Permission { direction, traffic, peer })
+}
 
 fn read_traffic(word: &str, from: Option<u16>, to: Option<u16>) -> Result<Traffic, Wrong> {
     let Some(protocol) = Protocol::parse(word) else {
@@ -342,7 +378,7 @@ fn read_traffic(word: &str, from: Option<u16>, to: Option<u16>) -> Result<Traffi
     }
 }
 
-fn read_peer(peer: FilePeer, names: &HashMap<String, String>) -> Result<(Peer, Family), Wrong> {
+fn read_peer(peer: FilePeer, resolve: &dyn Fn(&str) -> Option<String>) -> Result<(Peer, Family), Wrong> {
     let FilePeer { cidr, security_group, account, prefix_list, address_group, service_account } = peer;
     let given = [&cidr, &security_group, &prefix_list, &address_group, &service_account];
     if given.iter().filter(|value| value.is_some()).count() != 1 {
@@ -362,9 +398,8 @@ fn read_peer(peer: FilePeer, names: &HashMap<String, String>) -> Result<(Peer, F
         if let Some(account) = account {
             Peer::OtherAccount { account, group }
         } else {
-            let id =
-                names.get(&group).ok_or_else(|| ("peer.security_group", format!("there is no group `{group}`")))?;
-            Peer::Group(id.clone())
+            let id = resolve(&group).ok_or_else(|| ("peer.security_group", format!("there is no group `{group}`")))?;
+            Peer::Group(id)
         }
     } else if let Some(name) = prefix_list {
         Peer::PrefixList(name)
@@ -382,6 +417,10 @@ fn read_family(family: FileFamily) -> Family {
         FileFamily::Ipv6 => Family::Ipv6,
         FileFamily::Both => Family::Both,
     }
+}
+
+fn write_groups(world: &World) -> Vec<FileGroup> {
+    world.groups().map(|group| write_group(group, world)).collect()
 }
 
 fn write_group(group: &Group, world: &World) -> FileGroup {

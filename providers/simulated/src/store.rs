@@ -12,9 +12,6 @@ use crate::fault::{Fault, Kind, Strike};
 use crate::state::{State, StateProblem};
 use crate::world::{Refusal, World};
 
-/// The exit code of a process that `kill -9` ended, which is what the fault `kill` plays.
-const KILLED: i32 = 137;
-
 /// Why a state file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -59,6 +56,17 @@ pub struct CallRecord {
     pub answer: Answer,
 }
 
+/// A change of the groups, as it happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The call that made it, or that came right after it.
+    pub call: u64,
+    /// A stranger made it.
+    pub foreign: bool,
+    /// What the state file would hold right after it.
+    pub state: serde_json::Value,
+}
+
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -95,6 +103,8 @@ pub(crate) struct Store {
     state: State,
     counts: BTreeMap<Kind, u64>,
     log: Vec<CallRecord>,
+    /// Every change, where that is wanted.
+    changes: Option<Vec<Change>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +117,7 @@ struct Stamp {
 impl Store {
     /// A cloud in memory.
     pub fn in_memory(state: State) -> Self {
-        Self { path: None, given: None, stamp: None, state, counts: BTreeMap::new(), log: Vec::new() }
+        Self { path: None, given: None, stamp: None, state, counts: BTreeMap::new(), log: Vec::new(), changes: None }
     }
 
     /// A cloud in a file; no file is an empty cloud.
@@ -139,17 +149,42 @@ impl Store {
         &self.log
     }
 
+    /// Every change from the first [`Store::note_changes`] on.
+    pub fn changes(&self) -> &[Change] {
+        self.changes.as_deref().unwrap_or_default()
+    }
+
+    /// Notes every change from now on.
+    pub fn note_changes(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    fn note(&mut self, call: u64, foreign: bool) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change { call, foreign, state: self.state.to_json() });
+        }
+    }
+
     /// How long the next call takes.
     pub fn latency(&self) -> Duration {
         Duration::from_millis(self.state.latency_ms)
     }
 
-    /// One call: `body` is what the cloud does, and must change nothing when it refuses. Gives its answer and request id.
+    /// One call: `body` is what the cloud does, and must change nothing when it refuses. Gives its answer and request id;
+    /// `None`: the process is to end here.
     pub fn call<T>(
         &mut self,
         about: &About<'_>,
         body: impl FnOnce(&mut World) -> Result<T, Refusal>,
-    ) -> Result<(T, String), Failure> {
+    ) -> Option<Result<(T, String), Failure>> {
+        self.carry_out(about, body).transpose()
+    }
+
+    fn carry_out<T>(
+        &mut self,
+        about: &About<'_>,
+        body: impl FnOnce(&mut World) -> Result<T, Refusal>,
+    ) -> Result<Option<(T, String)>, Failure> {
         let nth = self.counts.entry(about.kind).or_insert(0);
         *nth += 1;
         let nth = *nth;
@@ -167,11 +202,22 @@ impl Store {
         let _lock = self.path.as_deref().map(lock_folder);
         self.refresh().map_err(|error| unusable(&error))?;
 
+        let mut dirty = self.state.faults.is_random() || !self.state.lag.is_over();
+        for foreign in self.state.faults.take_foreign(number, about.kind, nth) {
+            dirty = true;
+            let before = self.state.world.clone();
+            if foreign.write(&mut self.state.world) {
+                self.state.lag.hide_change(before, self.state.faults.lag);
+                self.note(number, true);
+            }
+        }
         let strike = self.state.faults.strike(number, about.kind, nth);
+        dirty |= strike.is_some();
         if let Some(Strike { fault: Fault::KillBefore, .. }) = strike {
+            self.state.lag.pass();
             self.save().map_err(|error| unusable(&error))?;
             tell(&Answer::Struck(Fault::KillBefore));
-            std::process::exit(KILLED);
+            return Ok(None);
         }
         let not_done = match strike {
             Some(Strike { fault: Fault::Throttle, retry_after_ms }) => {
@@ -185,22 +231,42 @@ impl Store {
             Some(Strike { fault: Fault::Denied, .. }) => {
                 Some((ErrorKind::Final, "UnauthorizedOperation: You are not authorized to perform this operation."))
             }
-            Some(Strike { fault: Fault::LostAnswer | Fault::Kill | Fault::KillBefore, .. }) | None => None,
+            Some(Strike { fault: Fault::LostAnswer | Fault::Kill | Fault::KillBefore | Fault::Foreign, .. }) | None => {
+                None
+            }
         };
         if let (Some(strike), Some((kind, message))) = (strike, not_done) {
+            self.state.lag.pass();
             self.save().map_err(|error| unusable(&error))?;
             log(self, Answer::Struck(strike.fault));
             return Err(Failure::Other { kind, message: message.to_owned(), request_id: Some(request_id) });
         }
 
-        let result = body(&mut self.state.world);
-        if strike.is_some() || (result.is_ok() && !about.kind.is_read()) {
+        let State { world, lag, faults, .. } = &mut self.state;
+        let result = if about.kind.is_read() {
+            let result = body(lag.seen(world));
+            lag.pass();
+            result
+        } else {
+            let before = (faults.lag > 0).then(|| world.clone());
+            let result = body(world);
+            lag.pass();
+            if result.is_ok() {
+                dirty = true;
+                if let Some(before) = before {
+                    lag.hide_change(before, faults.lag);
+                }
+                self.note(number, false);
+            }
+            result
+        };
+        if dirty {
             self.save().map_err(|error| unusable(&error))?;
         }
         if let Some(Strike { fault: fault @ (Fault::LostAnswer | Fault::Kill), .. }) = strike {
             if fault == Fault::Kill {
                 tell(&Answer::Struck(fault));
-                std::process::exit(KILLED);
+                return Ok(None);
             }
             log(self, Answer::Struck(fault));
             let message = "the connection was closed before the answer came".to_owned();
@@ -209,7 +275,7 @@ impl Store {
         match result {
             Ok(value) => {
                 log(self, Answer::Done);
-                Ok((value, request_id))
+                Ok(Some((value, request_id)))
             }
             Err(refusal) => {
                 log(self, Answer::Refused(refusal.code));

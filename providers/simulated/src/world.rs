@@ -218,6 +218,19 @@ impl World {
         Ok(())
     }
 
+    /// The same by the rules' ids; they must be of that group and direction.
+    pub fn revoke_by_id(&mut self, id: &str, direction: Direction, rules: &BTreeSet<String>) -> Result<(), Refusal> {
+        let group = self.existing(id)?;
+        let of_group = |rule: &String| group.rules.iter().any(|r| r.id == *rule && r.permission.direction == direction);
+        if let Some(missing) = rules.iter().find(|rule| !of_group(rule)) {
+            return no_rule_id(missing);
+        }
+        if let Some(group) = self.groups.get_mut(id) {
+            group.rules.retain(|rule| !rules.contains(&rule.id));
+        }
+        Ok(())
+    }
+
     /// `UpdateSecurityGroupRuleDescriptionsIngress` and `…Egress`: all or none.
     pub fn update_descriptions(&mut self, id: &str, rules: &[(Permission, String)]) -> Result<(), Refusal> {
         for (_, description) in rules {
@@ -262,10 +275,7 @@ impl World {
         let group = self.existing(id)?;
         for rule in rules {
             let Some(found) = group.rules.iter().find(|r| r.id == *rule) else {
-                return refuse(
-                    "InvalidSecurityGroupRuleId.NotFound",
-                    format!("The security group rule ID '{rule}' does not exist"),
-                );
+                return no_rule_id(rule);
             };
             if put {
                 let mut all = found.tags.clone();
@@ -308,6 +318,10 @@ impl World {
         self.ids.remove(&name);
         Ok(())
     }
+}
+
+fn no_rule_id(rule: &str) -> Result<(), Refusal> {
+    refuse("InvalidSecurityGroupRuleId.NotFound", format!("The security group rule ID '{rule}' does not exist"))
 }
 
 /// The rule that EC2 puts into every new group.

@@ -249,3 +249,23 @@ fn a_kill_ends_the_process_once_before_or_after_its_call() {
         assert_eq!(count(), 2, "{fault}");
     }
 }
+
+#[tokio::test]
+async fn what_lags_and_what_chance_comes_next_stand_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cloud.json");
+    let mut before = state(json!([group("sg-1", "one")]));
+    before["faults"] = json!({ "lag": 1, "seed": 7, "rate": 0 });
+    fs::write(&path, before.to_string()).unwrap();
+    let read = || -> Value { serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap() };
+    let mut plan = Plan::default();
+    plan.add("sg-1", &[], &["in 22/tcp 10.0.0.0/8"]);
+    plan.execute(&open(&path).unwrap(), 1).await;
+    let written = read();
+    assert_eq!(written["earlier"][0]["groups"][0]["rules"], json!([]));
+    assert_ne!(written["faults"]["seed"], json!(7));
+    let rules = async || observe(&open(&path).unwrap(), &[("one", None)]).await.0.groups[0].rules.len();
+    assert_eq!(rules().await, 0);
+    assert!(read().get("earlier").is_none());
+    assert_eq!(rules().await, 1);
+}
