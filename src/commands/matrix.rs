@@ -7,7 +7,7 @@ use rsgsync_core::table::{Table, html_page};
 use super::{Context, Exit, print};
 use crate::args::{Format, MatrixArgs};
 use crate::failure::Failure;
-use crate::report::{escape, text};
+use crate::report::{escape_lines, text};
 
 /// Prints the From/To table of the inventory's clusters; asks no cloud.
 pub fn run(context: &Context<'_>, args: &MatrixArgs) -> Result<Exit, Failure> {
@@ -27,7 +27,7 @@ pub fn run(context: &Context<'_>, args: &MatrixArgs) -> Result<Exit, Failure> {
     let report = match context.global.format {
         Format::Json => format!("{:#}\n", matrix::document(&flows, &flows.unopened)),
         Format::Text => {
-            let mut out: String = tables.iter().map(|table| escape(&table.to_text()) + "\n").collect();
+            let mut out: String = tables.iter().map(|table| escape_lines(&table.to_text()) + "\n").collect();
             out.push_str(&text::unopened(&flows.unopened));
             out.push_str(&text::without_members(&flows.without_members));
             out

@@ -22,7 +22,7 @@ struct Account {
 }
 
 impl Account {
-    /// `number` is this test's alone.
+    /// `number`, below 1000, is this test's alone.
     fn new(number: u64, inventory: &str) -> Self {
         let mut scene = Scene::new(inventory);
         let ours = |name: &str| name.starts_with("AWS_") || name.eq_ignore_ascii_case("no_proxy");
@@ -31,7 +31,10 @@ impl Account {
             variables.contains_key("AWS_ENDPOINT_URL"),
             "LocalStack is not there: run `bash tests/run.sh`, or `out=$(localstack/up aws) && eval \"$out\"` first"
         );
-        variables.insert("AWS_ACCESS_KEY_ID".into(), format!("{number:012}"));
+        // LocalStack keeps what earlier runs left: an account of this run's own.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let account = now % 1_000_000_000 * 1000 + u128::from(number);
+        variables.insert("AWS_ACCESS_KEY_ID".into(), format!("{account:012}"));
         for (name, value) in &variables {
             scene.set(name, value);
         }
@@ -157,7 +160,7 @@ fn without_minus_one(rules: BTreeSet<String>) -> BTreeSet<String> {
 
 #[test]
 fn the_example_leaves_exactly_the_documented_table() {
-    let account = Account::new(100_000_000_001, EXAMPLE);
+    let account = Account::new(1, EXAMPLE);
     account.run(&["plan", "--detailed-exitcode"]).exits(2);
     account.run(&["apply"]).exits(0);
     assert_eq!(without_minus_one(account.rules("rancher-nodes")), ec2_table());
@@ -167,7 +170,7 @@ fn the_example_leaves_exactly_the_documented_table() {
 
 #[test]
 fn a_second_apply_makes_no_mutating_call() {
-    let mut account = Account::new(100_000_000_002, EXAMPLE);
+    let mut account = Account::new(2, EXAMPLE);
     account.scene.set("RUST_LOG", "rsgsync_aws=debug");
     let first = account.run(&["apply"]).exits(0);
     assert_eq!(mutating(&calls(&first)), 2, "{:?}", calls(&first));
@@ -177,7 +180,7 @@ fn a_second_apply_makes_no_mutating_call() {
 
 #[test]
 fn a_new_group_carries_our_mark_and_its_rules_say_why() {
-    let account = Account::new(100_000_000_003, EXAMPLE);
+    let account = Account::new(3, EXAMPLE);
     account.run(&["apply"]).exits(0);
     let group = &account.groups()["rancher-nodes"];
     assert_eq!(group["Tags"], json!([{ "Key": "rsgsync:platform/nodes", "Value": "made" }]));
@@ -191,7 +194,7 @@ fn a_new_group_carries_our_mark_and_its_rules_say_why() {
 
 #[test]
 fn a_rule_made_by_hand_is_drift_and_goes() {
-    let account = Account::new(100_000_000_004, EXAMPLE);
+    let account = Account::new(4, EXAMPLE);
     account.run(&["apply"]).exits(0);
     account.authorize(&account.id("rancher-nodes"), "tcp", 9999, "10.0.0.0/8");
     let drift = account.run(&["drift", "--format", "json"]).exits(2).json();
@@ -204,7 +207,7 @@ fn a_rule_made_by_hand_is_drift_and_goes() {
 
 #[test]
 fn a_rule_removed_by_hand_comes_back_and_nothing_else_is_touched() {
-    let mut account = Account::new(100_000_000_005, EXAMPLE);
+    let mut account = Account::new(5, EXAMPLE);
     account.run(&["apply"]).exits(0);
     let range = json!([{ "CidrIp": "0.0.0.0/0" }]);
     let permission = json!({ "IpProtocol": "tcp", "FromPort": 6443, "ToPort": 6443, "IpRanges": range });
@@ -240,7 +243,7 @@ clusters:
 
 #[test]
 fn groups_that_refer_to_each_other_are_made_and_destroyed() {
-    let account = Account::new(100_000_000_006, &CIRCLE.replace("FAMILY", "ipv4"));
+    let account = Account::new(6, &CIRCLE.replace("FAMILY", "ipv4"));
     account.run(&["apply"]).exits(0);
     assert!(account.rules("prod-etcd").contains("in tcp 2379-2380 prod-control"), "{:?}", account.rules("prod-etcd"));
     assert!(account.rules("prod-control").contains("in tcp 6443-6443 prod-etcd"));
@@ -251,7 +254,7 @@ fn groups_that_refer_to_each_other_are_made_and_destroyed() {
 
 #[test]
 fn both_families_are_written_and_read_back() {
-    let account = Account::new(100_000_000_007, &CIRCLE.replace("FAMILY", "dual"));
+    let account = Account::new(7, &CIRCLE.replace("FAMILY", "dual"));
     account.run(&["apply"]).exits(0);
     let rules = account.rules("prod-workers");
     for rule in ["in tcp 443-443 0.0.0.0/0", "in tcp 443-443 ::/0"] {
@@ -273,7 +276,7 @@ fn foreign_group(account: &Account) -> String {
 
 #[test]
 fn foreign_rules_of_a_shared_group_are_kept() {
-    let account = Account::new(100_000_000_008, EXAMPLE);
+    let account = Account::new(8, EXAMPLE);
     foreign_group(&account);
     account.run(&["plan"]).exits(0).says("shared");
     account.run(&["apply"]).exits(0);
@@ -290,7 +293,7 @@ fn foreign_rules_of_a_shared_group_are_kept() {
 fn a_group_that_existed_is_adopted_when_the_inventory_says_so() {
     let exclusive =
         EXAMPLE.replace("security_group: rancher-nodes", "security_group: rancher-nodes, ownership: exclusive");
-    let account = Account::new(100_000_000_009, &exclusive);
+    let account = Account::new(9, &exclusive);
     let id = foreign_group(&account);
     account.run(&["plan"]).exits(0).says("ADOPTS").says("1 rule will go").says("1 redundant");
     account.run(&["apply"]).exits(0);
@@ -317,7 +320,7 @@ fn a_hundred_groups_cost_two_calls_each_and_one_to_look_at() {
             inventory.push_str(&format!("      {name}: {{ roles: [worker] }}\n"));
         }
     }
-    let mut account = Account::new(100_000_000_010, &inventory);
+    let mut account = Account::new(10, &inventory);
     let vpcs = account.boto("describe_vpcs", &json!({}));
     account.scene.write("cluster.yaml", inventory.replace("VPC", vpcs["Vpcs"][0]["VpcId"].as_str().unwrap()));
     account.scene.set("RUST_LOG", "rsgsync_aws=debug");
@@ -333,14 +336,14 @@ fn a_hundred_groups_cost_two_calls_each_and_one_to_look_at() {
 
 #[test]
 fn an_unknown_vpc_is_named_and_nothing_is_made() {
-    let account = Account::new(100_000_000_011, &EXAMPLE.replace("aws: {}", "aws: { vpc: vpc-0123456789abcdef0 }"));
+    let account = Account::new(11, &EXAMPLE.replace("aws: {}", "aws: { vpc: vpc-0123456789abcdef0 }"));
     account.run(&["apply"]).exits(1).complains("vpc-0123456789abcdef0").complains("help:");
     assert_eq!(account.groups(), BTreeMap::new());
 }
 
 #[test]
 fn an_endpoint_that_nobody_serves_is_named() {
-    let mut account = Account::new(100_000_000_012, EXAMPLE);
+    let mut account = Account::new(12, EXAMPLE);
     for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS"] {
         account.scene.set(variable, "http://127.0.0.1:9");
     }
@@ -349,7 +352,7 @@ fn an_endpoint_that_nobody_serves_is_named() {
 
 #[test]
 fn without_credentials_the_error_says_where_they_were_looked_for() {
-    let mut account = Account::new(100_000_000_013, EXAMPLE);
+    let mut account = Account::new(13, EXAMPLE);
     for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
         account.scene.set(variable, "");
     }

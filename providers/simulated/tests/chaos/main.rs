@@ -66,6 +66,7 @@ fn inventory() -> Inventory {
     Inventory {
         owner: Owner::new("platform").unwrap(),
         trusted: Vec::new(),
+        guards: Vec::new(),
         networks: [(network.name.clone(), network)].into(),
         clusters: [(prod, cluster)].into(),
     }
@@ -136,6 +137,7 @@ async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
     let mut part = desired(scenario);
     let scope = Scope {
         owner: inventory.owner.clone(),
+        clusters: inventory.clusters.keys().cloned().collect(),
         groups: GROUPS.map(|name| ScopeGroup { group: SecurityGroup::parse(name).unwrap(), ownership: None }).into(),
     };
     let (network, stop) = (network(), StopSignal::new());
