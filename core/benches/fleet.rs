@@ -3,6 +3,9 @@
 //! Groups of 100 rules each; what is observed equals what is desired, or differs in one rule of a hundred, or is empty. Prints
 //! seconds, peak memory and allocations a rule, and how each grows against the smallest fleet of the same run.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark looks at the clock and at this process")]
+#![allow(clippy::panic, reason = "a benchmark of something broken means nothing")]
+
 use std::alloc::System;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -44,7 +47,7 @@ fn name<T, E: std::fmt::Debug>(made: Result<T, E>) -> T {
 /// The `i`th rule of a group: ports far apart, from one of ten groups or ten ranges.
 fn rule(atoms: &mut Atoms, groups: usize, group: usize, i: usize) -> Rule {
     let port = u16::try_from(1000 + 3 * i).expect("a port");
-    let peer = if i % 2 == 0 {
+    let peer = if i.is_multiple_of(2) {
         let other = (group + i / 20) % groups;
         RulePeer::Opaque(PeerKind::Group, atoms.intern(&format!("sg-{other:08x}")), Family::Both)
     } else {
