@@ -195,6 +195,12 @@ impl GuardSet {
         self.guards.iter().any(|known| same(known, guard))
     }
 
+    /// The guard that speaks of a rule's traffic, whoever its peer.
+    pub fn speaks_of(&self, rule: &Rule) -> Option<&Guard> {
+        let inbound = rule.direction == Direction::Ingress;
+        guarded(&self.guards, rule.traffic).next().map(|(guard, _)| guard).filter(|_| inbound)
+    }
+
     /// The guard that forbids a rule which stands in this group, if any does; `trusted` ranges are not public.
     pub fn forbids(&self, rule: &Rule, trusted: &[Cidr]) -> Option<&Guard> {
         let RulePeer::Addresses(cidr) = rule.peer else { return None };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::inventory::{Cluster, EndWord, ExtraRule, Inventory, NodeGroup, Waived};
 use crate::name::NodeGroupName;
-use crate::profile::{DerivedPeer, ProfileRow, Selector, Vocabulary};
+use crate::profile::{DerivedPeer, OptionValue, ProfileRow, Selector, Vocabulary};
 use crate::rule::Direction;
 use crate::traffic::Traffic;
 
@@ -182,6 +182,15 @@ impl Ends<'_> {
             // Groups there are; that none plays the role is no riddle.
             Some(DerivedPeer::Own) => return groups_of(self.cluster, plays),
             Some(DerivedPeer::Managed { wanted, prefer }) => {
+                // The managing cluster's own options may say that there are none such.
+                let own = Facts::new(self.cluster);
+                let excluded = |(option, values): (&Arc<str>, &Vec<OptionValue>)| {
+                    let set = self.cluster.options.get(option).and_then(|_| own.values(option, None));
+                    set.is_some_and(|set| !set.iter().any(|v| values.contains(v)))
+                };
+                if wanted.iter().any(excluded) {
+                    return Vec::new();
+                }
                 let managed = self.inventory.clusters.values().filter(|cluster| {
                     let facts = Facts::new(cluster);
                     let has = |option: &str| facts.values(option, None).unwrap_or_default();

@@ -7,12 +7,14 @@ use crate::inventory::{Cluster, NodeGroup};
 use crate::profile::{Condition, OptionDefault, OptionValue, Vocabulary};
 
 /// The option that a group may state for itself ([`NodeGroup::multihomed`]).
-const MULTIHOMED: &str = "multihomed";
+fn multihomed_option() -> &'static str {
+    &Vocabulary::shipped().multihomed_option
+}
 
 /// Whether the nodes of a group of this cluster have several interfaces: the group's own word, else the cluster's.
 pub(crate) fn multihomed(cluster: &Cluster, group: &NodeGroup) -> bool {
     group.multihomed.unwrap_or_else(|| {
-        let values = Facts::new(cluster).values(MULTIHOMED, None);
+        let values = Facts::new(cluster).values(multihomed_option(), None);
         values.is_some_and(|values| values.contains(&OptionValue::Bool(true)))
     })
 }
@@ -49,7 +51,7 @@ impl<'a> Facts<'a> {
 
     /// The option's values as far as they don't rest on the product's default.
     pub(super) fn values(&self, option: &str, multihomed: Option<bool>) -> Option<Vec<OptionValue>> {
-        if let (MULTIHOMED, Some(word)) = (option, multihomed) {
+        if let Some(word) = multihomed.filter(|_| option == multihomed_option()) {
             return Some(vec![OptionValue::Bool(word)]);
         }
         if let Some(fixed) = self.cluster.profile.fixes.get(option) {

@@ -181,6 +181,15 @@ fn a_row_with_several_sources_opens_those_that_are_known() {
 }
 
 #[test]
+fn a_rancher_that_manages_no_such_clusters_by_its_own_word_needs_no_such_peer() {
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.cluster("mgmt").set("provisioner", "node-driver");
+    let found = flows(&inventory, TODAY);
+    let undefined = found.unopened.iter().map(|u| u.why.to_string());
+    assert_eq!(undefined.filter(|why| why.contains("hosted-imported-clusters")).count(), 0);
+}
+
+#[test]
 fn clusters_that_a_rancher_server_manages_stand_for_its_peers() {
     let mut inventory = downstream("downstream-node-pools");
     inventory.cluster("mgmt").set("provisioner", "custom,node-driver");

@@ -9,7 +9,7 @@ use jiff::civil::Date;
 
 use crate::guard::Guard;
 use crate::name::{ClusterName, GroupId, GroupName, NetworkName, NodeGroupName, Owner};
-use crate::profile::{OptionValue, Profile, Version};
+use crate::profile::{OptionValue, Profile, Version, Vocabulary};
 use crate::rule::{Cidr, Family};
 use crate::traffic::{PortRange, Traffic};
 
@@ -124,9 +124,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The families of a flow from one of its groups: option `ip_family`, IPv4 unless set.
+    /// The families of a flow from one of its groups: the vocabulary's option for it, IPv4 unless set.
     pub fn family(&self) -> Family {
-        match self.options.get("ip_family").and_then(|v| v.first()) {
+        let option = &Vocabulary::shipped().family_option;
+        match self.options.get(option).and_then(|v| v.first()) {
             Some(OptionValue::Word(word)) if &**word == "ipv6" => Family::Ipv6,
             Some(OptionValue::Word(word)) if &**word == "dual" => Family::Both,
             _ => Family::Ipv4,

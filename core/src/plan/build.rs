@@ -16,7 +16,7 @@ use crate::name::{ClusterName, NetworkName};
 use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Pack;
 use crate::proof::{Case, GroupCase, prove};
-use crate::rule::{Atom, Cidr, RulePeer};
+use crate::rule::{Atom, Cidr, PeerKind, RulePeer};
 
 /// One network: what it should have, what it has, and how its cloud packs calls.
 pub struct NetworkInput<'a> {
@@ -204,6 +204,17 @@ fn forbidden_but_there(networks: &[NetworkPlan], guards: &GuardsInForce, trusted
         for group in &network.groups {
             let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
             let Some(set) = guards.get(&network.network.name, &group.security_group) else { continue };
+            for rule in group.wanted.iter().map(|r| r.rule) {
+                let RulePeer::Opaque(PeerKind::PrefixList, list, _) = rule.peer else { continue };
+                if let Some(guard) = set.speaks_of(&rule) {
+                    let (traffic, name) = (rule.traffic, network.group_name(group.atom));
+                    let list = network.atoms.text(list);
+                    notes.push(format!(
+                        "{traffic} from {list} on `{name}`: guard {} does not look into a prefix list",
+                        guard.name
+                    ));
+                }
+            }
             for (rule, fate) in observed.iter().zip(&group.diff.fates) {
                 let why = match fate {
                     Fate::Foreign | Fate::Satisfies | Fate::Join => "it isn't ours, and stays",

@@ -20,6 +20,10 @@ pub struct Vocabulary {
     pub every_role: Arc<str>,
     /// The role whose nodes manage other clusters: in a row of a managed cluster, the groups of its `rancher:`.
     pub managing_role: Arc<str>,
+    /// The option that gives a cluster's flows their address families.
+    pub family_option: Arc<str>,
+    /// The option that a node group may state for itself: its nodes have several interfaces.
+    pub multihomed_option: Arc<str>,
     /// Named parties.
     pub peers: Vec<Arc<str>>,
     /// Peers that the inventory's clusters define, unless the user does.
@@ -94,6 +98,8 @@ struct File {
     roles: Vec<Arc<str>>,
     every_role: Arc<str>,
     managing_role: Arc<str>,
+    family_option: Arc<str>,
+    multihomed_option: Arc<str>,
     nets: Vec<Arc<str>>,
     peers: BTreeMap<Arc<str>, FilePeer>,
     options: BTreeMap<Arc<str>, FileOption>,
@@ -149,6 +155,8 @@ fn parse(text: &str) -> Result<Vocabulary, String> {
         roles: file.roles,
         every_role: file.every_role,
         managing_role: file.managing_role,
+        family_option: file.family_option,
+        multihomed_option: file.multihomed_option,
         nets: file.nets,
         ..Vocabulary::default()
     };
@@ -176,6 +184,11 @@ fn parse(text: &str) -> Result<Vocabulary, String> {
         vocabulary.peers.push(name);
     }
     vocabulary.check_row_role(&vocabulary.managing_role)?;
+    for option in [&vocabulary.family_option, &vocabulary.multihomed_option] {
+        if !vocabulary.options.contains_key(option) {
+            return Err(format!("`{option}` is no option"));
+        }
+    }
     Ok(vocabulary)
 }
 
