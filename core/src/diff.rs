@@ -155,12 +155,22 @@ fn side(
     }
 
     // What a removed rule lets through of held or ignored traffic stays open in a rule of its own.
-    let removed = PacketSet::of(indices.iter().filter(|i| out.fates[**i] == Fate::Remove).map(|i| rule(*i)));
+    let removed: Vec<Rule> = indices.iter().filter(|i| out.fates[**i] == Fate::Remove).map(|i| rule(*i)).collect();
+    let stays_open = if removed.is_empty() || (held.is_empty() && ignored.is_empty()) {
+        PacketSet::default()
+    } else {
+        let removed = PacketSet::of(removed);
+        removed.on(&held).union(&removed.on(&ignored))
+    };
     let stays = |fate: Fate, i: usize| !matches!(fate, Fate::Remove | Fate::Leave) && holders[i] != Holder::Others;
     let standing = PacketSet::of(indices.iter().filter(|i| stays(out.fates[**i], **i)).map(|i| rule(*i)));
-    let goal = want.union(&removed.on(&held)).union(&removed.on(&ignored));
-    let mut missing =
-        want.except_on(&ignored).union(&removed.on(&held)).union(&removed.on(&ignored)).difference(&standing);
+    let mut missing = want.difference(&standing);
+    if !ignored.is_empty() {
+        missing = missing.except_on(&ignored);
+    }
+    if !stays_open.is_empty() {
+        missing = missing.union(&stays_open.difference(&standing));
+    }
 
     for &i in indices {
         if holders[i] == Holder::Foreign && packets_needed(&want, rule(i), indices, holders, out, &rule) {
@@ -176,7 +186,7 @@ fn side(
         missing = missing.difference(&PacketSet::of([rule(i)]));
     }
 
-    let adds = fewest(&goal, missing, direction);
+    let adds = if missing.is_empty() { Vec::new() } else { fewest(&want.union(&stays_open), missing, direction) };
     let kept = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i));
     let needed: BTreeSet<Rule> = without_covered(kept.chain(adds.iter().copied()).collect()).into_iter().collect();
     for &i in indices {
@@ -213,9 +223,6 @@ fn packets_needed(
 /// cut down to what is missing where that is one rule too.
 fn fewest(goal: &PacketSet, mut missing: PacketSet, direction: Direction) -> Vec<Rule> {
     let mut adds = Vec::new();
-    if missing.is_empty() {
-        return adds;
-    }
     for rule in goal.cover(direction) {
         let here = missing.intersection(&PacketSet::of([rule]));
         if here.is_empty() {
