@@ -124,7 +124,7 @@ pub enum Command {
 #[derive(Debug, Args, Clone, Default)]
 pub struct Selection {
     /// Only groups of this cluster get steps (what is desired still comes from the whole inventory); may be repeated
-    #[arg(long = "cluster", value_name = "NAME")]
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
     pub clusters: Vec<String>,
     /// Remove redundant rules and bring descriptions up to date, too
     #[arg(long)]
@@ -183,7 +183,7 @@ pub struct ApplyArgs {
 #[derive(Debug, Args)]
 pub struct DestroyArgs {
     /// Only what this cluster has; may be repeated
-    #[arg(long = "cluster", value_name = "NAME")]
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
     pub clusters: Vec<String>,
     /// How to carry out.
     #[command(flatten)]
@@ -211,7 +211,7 @@ pub struct Running {
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
     /// Only this cluster; may be repeated
-    #[arg(long = "cluster", value_name = "NAME")]
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
     pub clusters: Vec<String>,
 }
 

@@ -33,9 +33,11 @@ fn simulated(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
     let cloud = rsgsync_simulated::Simulated::open(state, network.name.clone(), network.quotas.clone());
     match cloud {
         Ok(cloud) => Ok(Box::new(cloud)),
-        Err(error) => {
-            Err(unusable(network, error.to_string(), "mend the state file, or remove it to start with an empty cloud"))
-        }
+        Err(error) => Err(unusable(
+            network,
+            error.to_string(),
+            "check the path and its permissions; where the file is absent the cloud is empty, but its folder must exist",
+        )),
     }
 }
 

@@ -75,7 +75,7 @@ impl fmt::Display for Protocol {
             Self::All => f.write_str("all"),
             Self::Number(n) => match named(*n) {
                 Some(name) => f.write_str(name),
-                None => write!(f, "protocol {n}"),
+                None => write!(f, "proto/{n}"),
             },
         }
     }
@@ -235,7 +235,7 @@ impl Traffic {
         (self.lo, self.hi)
     }
 
-    /// Reads `22/tcp`, `30000-32767/udp`, `icmp`, `icmp/8`, `icmp/8/0`, `esp`, `tcp`, `all` or a protocol number.
+    /// Reads `22/tcp`, `30000-32767/udp`, `icmp`, `icmp/8`, `icmp/8/0`, `esp`, `tcp`, `proto/47` or `all`.
     ///
     /// `tcp+udp` is two: [`Traffic::parse_list`] takes it.
     pub fn parse(text: &str) -> Result<Self, TrafficError> {
@@ -249,13 +249,18 @@ impl Traffic {
     pub fn parse_list(text: &str) -> Result<Vec<Self>, TrafficError> {
         let unknown = |word: &str| TrafficError::UnknownProtocol(word.to_owned());
         let parts: Vec<&str> = text.split('/').collect();
-        let first = Protocol::parse(parts[0]);
+        // A bare number is more likely a port whose protocol was forgotten.
+        let first = Protocol::parse(parts[0]).filter(|_| parts[0].parse::<i64>().is_err());
         match (first, parts.as_slice()) {
             (_, [ports, protocols])
                 if protocols.split('+').all(|p| Protocol::parse(p).is_some_and(Protocol::has_ports)) =>
             {
                 let ports = parse_ports(ports)?;
                 Ok(protocols.split('+').filter_map(Protocol::parse).map(|p| Self::on_ports(p, ports)).collect())
+            }
+            (_, ["proto", number]) => {
+                let number = number.parse().map_err(|_| unknown(text))?;
+                Ok(vec![Self::whole(Protocol::Number(number))])
             }
             (Some(protocol), [_]) => Ok(vec![Self::whole(protocol)]),
             (Some(protocol), [_, rest @ ..]) if protocol.is_icmp() && rest.len() <= 2 => {
@@ -331,7 +336,7 @@ pub enum TrafficError {
         to: u16,
     },
     /// A word that is no protocol.
-    #[error("`{0}` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp` or `all`")]
+    #[error("`{0}` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp`, `proto/47` or `all`")]
     UnknownProtocol(String),
     /// An ICMP type or code out of range.
     #[error("`{0}` is not an ICMP type or code, 0-255")]
@@ -347,9 +352,19 @@ mod tests {
 
     #[test]
     fn every_spelling_reads_back_as_it_is_shown() {
-        for text in
-            ["22/tcp", "30000-32767/udp", "tcp", "icmp", "icmp/8", "icmp/8/0", "icmpv6/128/0", "esp", "ipip", "all"]
-        {
+        for text in [
+            "22/tcp",
+            "30000-32767/udp",
+            "tcp",
+            "icmp",
+            "icmp/8",
+            "icmp/8/0",
+            "icmpv6/128/0",
+            "esp",
+            "ipip",
+            "proto/47",
+            "all",
+        ] {
             assert_eq!(Traffic::parse(text).map(|t| t.to_string()), Ok(text.to_owned()));
         }
     }
@@ -363,7 +378,7 @@ mod tests {
     #[test]
     fn ipip_is_protocol_four() {
         assert_eq!(Traffic::parse("ipip").map(|t| t.protocol()), Ok(Protocol::Number(4)));
-        assert_eq!(Traffic::parse("4"), Traffic::parse("ipip"));
+        assert_eq!(Traffic::parse("proto/4"), Traffic::parse("ipip"));
     }
 
     #[test]
@@ -373,7 +388,9 @@ mod tests {
         assert_eq!(Traffic::parse("x/tcp"), Err(TrafficError::NotAPort("x".to_owned())));
         assert!(matches!(Traffic::parse("22/tpc"), Err(TrafficError::UnknownProtocol(_))));
         assert!(matches!(Traffic::parse(""), Err(TrafficError::UnknownProtocol(_))));
-        assert!(matches!(Traffic::parse("300"), Err(TrafficError::UnknownProtocol(_))));
+        for bare in ["22", "0", "300", "-1", "proto/300"] {
+            assert!(matches!(Traffic::parse(bare), Err(TrafficError::UnknownProtocol(_))), "{bare}");
+        }
     }
 
     #[test]

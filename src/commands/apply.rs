@@ -1,5 +1,6 @@
 //! `rsgsync apply`: make it so.
 
+use rsgsync_core::diff::Fate;
 use rsgsync_core::plan::{Plan, Step};
 
 use super::{Context, Exit, documented};
@@ -58,7 +59,9 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
         return Ok(Exit::Partial);
     }
     if context.global.format == Format::Text {
-        super::print(&format!("\nApplied in {}; in sync.\n", count(plan.steps.len(), "call")))?;
+        let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
+        let state = if spared { "what nothing wants is still there" } else { "in sync" };
+        super::print(&format!("\nApplied in {}; {state}.\n", count(plan.steps.len(), "call")))?;
     }
     unread(Exit::Done)
 }
@@ -71,8 +74,15 @@ fn refuse(plan: &Plan, args: &ApplyArgs, digest: &str) -> Result<(), Failure> {
             "nothing was changed; please report this plan as a bug",
         ));
     }
-    if let Some(expected) = &args.expect
-        && (expected.len() < 8 || !digest.starts_with(expected.as_str()))
+    if let Some(short) = args.expect.as_ref().filter(|expected| expected.len() < 8) {
+        return Err(Failure::new(
+            format!("--expect {short}: too short to name a plan"),
+            "give at least the first 8 characters of the digest",
+        ));
+    }
+    // A plan without steps changes nothing, whatever was expected: a pipeline may run twice.
+    if let Some(expected) = args.expect.as_ref().filter(|_| !plan.steps.is_empty())
+        && !digest.starts_with(expected.as_str())
     {
         return Err(Failure::new(
             format!("the plan's digest is {digest}, not the expected {expected}"),

@@ -16,6 +16,10 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let errors = readings.errors();
     let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;
     let document = documented(&plan, &wish);
+    if plan.steps.is_empty() && errors.is_empty() && context.global.format == Format::Text {
+        super::print("nothing to destroy: the clouds have nothing of these clusters\n")?;
+        return Ok(Exit::Done);
+    }
     context.print_plan(&plan, &document)?;
     if !plan.proof.holds() {
         return Err(Failure::new("the proof fails: this plan is never applied", "please report this plan as a bug"));

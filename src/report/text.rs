@@ -45,6 +45,7 @@ pub fn plan(plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) -> String
     quiet_groups(&mut out, plan);
     held_and_ignored(&mut out, plan);
     not_opened(&mut out, &plan.unopened);
+    out.push_str(&without_members(&plan.without_members));
     flows(&mut out, "needed elsewhere", &plan.elsewhere);
     flows(&mut out, "lost", &plan.lost);
     for note in &plan.notes {
@@ -358,7 +359,8 @@ pub fn without_members(roles: &[WithoutMembers]) -> String {
         by_cluster.entry(role.cluster.to_string()).or_default().push(&role.role);
     }
     let line = |(cluster, roles): (String, Vec<&str>)| {
-        format!("{} {cluster}  {}\n", paint(FAINT, "no group plays"), roles.join(", "))
+        let why = paint(FAINT, "no group has this role: its rows drop out; add it to `roles` where nodes play it");
+        format!("{} {cluster}  {}   {why}\n", paint(CHANGE, "no members"), roles.join(", "))
     };
     by_cluster.into_iter().map(line).collect()
 }
@@ -367,8 +369,8 @@ fn not_opened(out: &mut String, rows: &[Unopened]) {
     let mut lines: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for row in rows {
         let what = match &row.why {
-            Why::PeerUndefined(peer) => format!("peer undefined: add peers.{peer}, or waive the row"),
-            Why::OptionNotSet(options) => format!("option not set: {}", options.join(", ")),
+            Why::PeerUndefined(peer) => format!("peer undefined: add peers.{peer}"),
+            Why::OptionNotSet(options) => format!("option not set: add options.{}", options.join(", options.")),
             Why::PortWithoutValue(symbol) => format!("port without value: add values.{symbol}"),
             Why::NetworkRangeUnknown(net) => format!("range unknown: add cidrs.{net}"),
             Why::NoAddresses(cluster, group) => format!("other network: add addresses to {cluster}/{group}, or a link"),
@@ -418,8 +420,12 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
     }
     if plan.steps.is_empty() {
         let spared = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
-        let what =
-            if spared { "nothing to add" } else { "nothing to do: what the cloud has is what the inventory needs" };
+        let skipped = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.status == GroupStatus::Skipped);
+        let what = match (spared, skipped) {
+            (true, _) => "nothing to add",
+            (_, true) => "nothing to do in these clusters",
+            _ => "nothing to do: what the cloud has is what the inventory needs",
+        };
         if plan.networks.iter().all(|n| n.observed.is_ok()) {
             let _ = writeln!(out, "{}   {what}", paint(BOLD, "Plan"));
         }

@@ -53,7 +53,10 @@ fn expect_applies_only_what_was_reviewed() {
     let scene = scene(NODES);
     let digest = scene.run(&["plan", "--format", "json"]).exits(0).json()["digest"].as_str().unwrap().to_owned();
     by_wrong_digest(&scene, &"0".repeat(64));
-    by_wrong_digest(&scene, &digest[..4]);
+    scene.run(&["apply", "--expect", &digest[..4]]).exits(1).complains("too short").complains("8 characters");
+    assert_eq!(scene.read("cloud.json"), None);
+    scene.run(&["apply", "--expect", &digest[..12]]).exits(0);
+    // A pipeline that runs twice finds nothing to do.
     scene.run(&["apply", "--expect", &digest[..12]]).exits(0);
     assert_eq!(rules_of(&scene, "rancher-nodes").len(), NODES_INBOUND.len() + 1);
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::{Assumed, Reason};
+use crate::flow::{Assumed, Reason, WithoutMembers};
 use crate::inventory::Ownership;
 use crate::name::{ClusterName, NetworkName, NodeGroupName};
 use crate::plan::{Action, GroupStatus, StepId};
@@ -53,6 +53,8 @@ pub struct Document {
     pub trusted: Vec<String>,
     /// Rows that are not opened.
     pub unopened: Vec<UnopenedEntry>,
+    /// Roles of the profiles that no group plays: their rows drop out.
+    pub without_members: Vec<WithoutMembers>,
     /// Options that got a default.
     pub assumed: Vec<Assumed>,
     /// Rules that are not ours.
@@ -83,6 +85,8 @@ pub struct NetworkEntry {
     pub provider: String,
     /// The account or project that was read.
     pub account: Option<String>,
+    /// Where it is: region and VPC, the state file.
+    pub place: Option<String>,
     /// The inventory's own keys.
     pub at: serde_json::Map<String, Value>,
     /// `ok` or `error`.

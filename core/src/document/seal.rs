@@ -17,7 +17,7 @@ fn sha256(text: &str) -> String {
 
 /// SHA-256 of what a reviewer approves: accounts, group ids, steps, and the rules of ours that they touch.
 pub(super) fn digest(document: &Document) -> String {
-    let accounts: Vec<_> = document.networks.iter().map(|n| (&n.name, &n.account)).collect();
+    let accounts: Vec<_> = document.networks.iter().map(|n| (&n.name, &n.provider, &n.account, &n.place)).collect();
     let ids: Vec<_> = document.observed.iter().map(|o| (&o.network, &o.security_group, &o.id)).collect();
     let approved = serde_json::json!({ "accounts": accounts, "groups": ids, "steps": document.steps });
     sha256(&canonical(&approved))

@@ -49,6 +49,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
                 why: u.why.to_string(),
             })
             .collect(),
+        without_members: plan.without_members.clone(),
         assumed: plan.assumed.clone(),
         foreign: with_fate(plan, &[Fate::Foreign, Fate::Satisfies]),
         held: with_fate(plan, &[Fate::Held]),
@@ -130,6 +131,7 @@ fn network_entry(network: &NetworkPlan) -> NetworkEntry {
         name: network.network.name.clone(),
         provider: network.network.provider.to_owned(),
         account: observed.ok().and_then(|o| o.account.clone()),
+        place: observed.ok().map(|o| o.place.clone()),
         at: network.network.at.clone(),
         status: if observed.is_ok() { "ok" } else { "error" }.to_owned(),
         error: observed.err().cloned(),

@@ -119,6 +119,7 @@ pub fn plan(
         steps,
         proof,
         unopened,
+        without_members: flows.without_members.clone(),
         assumed: flows.assumed.clone(),
         elsewhere: desired.elsewhere,
         lost: Vec::new(),

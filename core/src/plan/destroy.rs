@@ -111,6 +111,7 @@ pub fn destroy(
         steps,
         proof,
         unopened: Vec::new(),
+        without_members: Vec::new(),
         assumed: Vec::new(),
         elsewhere: Vec::new(),
         lost: lost(inventory, flows, destroyed),

@@ -122,7 +122,7 @@ impl PlanError {
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
             Self::StillReferenced { .. } => "remove that rule by hand, or ask whoever made it",
             Self::Quota { .. } => {
-                "raise the quota with your provider and state it under the network's `quotas`, use fewer and wider peers, \
+                "raise the quota with your provider and state it, `aws: { quotas: { rules_per_group: N } }`, use fewer and wider peers, \
                  or allow a gap by name with --allow-gap ROW"
             }
         };

@@ -18,7 +18,7 @@ pub use step::*;
 
 use crate::desired::DesiredRule;
 use crate::diff::GroupDiff;
-use crate::flow::{Assumed, Flow, Unopened};
+use crate::flow::{Assumed, Flow, Unopened, WithoutMembers};
 use crate::inventory::{Network, Ownership};
 use crate::name::{ClusterName, NodeGroupName, Owner};
 use crate::observed::{Observed, ObservedGroup};
@@ -40,6 +40,8 @@ pub struct Plan {
     pub proof: Proof,
     /// Rows that are not opened.
     pub unopened: Vec<Unopened>,
+    /// Roles of the profiles that no group plays: their rows drop out.
+    pub without_members: Vec<WithoutMembers>,
     /// Options that got a default.
     pub assumed: Vec<Assumed>,
     /// Flows into clusters that are not ours to write.

@@ -428,7 +428,8 @@ fn a_reversed_range() {
 
 #[test]
 fn a_port_without_protocol() {
-    let message = "`9796` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp` or `all`";
+    let message =
+        "`9796` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp`, `proto/47` or `all`";
     check_error("[9796/tcp]", "[«9796»]", message, "`22/tcp`");
 }
 

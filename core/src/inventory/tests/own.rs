@@ -141,7 +141,7 @@ fn a_mistake_in_a_guard_is_shown_where_it_stands() {
     let check = |old: &str, new: &str, message: &str, help: &str| {
         check_in("guards.yaml", INVENTORY, OURS, &GUARDS.replacen(old, new, 1), message, help);
     };
-    let message = "`tpc` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp` or `all`";
+    let message = "`tpc` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp`, `proto/47` or `all`";
     check("4000/tcp", "«4000/tpc»", message, "write `22/tcp`");
     check("name: agent-public", "name: «etcd-public»", "another guard is named `etcd-public`", "another name");
     check("  why:", "  «sourc»: x\n  why:", "unknown key: `sourc`", "did you mean `source`?");
