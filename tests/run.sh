@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 exports=$(localstack/up aws)
-trap 'localstack/down aws' EXIT
+trap 'localstack/down aws 2>/dev/null' EXIT
 eval "$exports"
 
 # The program is built first, alone: the largest crate takes gigabytes.
