@@ -8,7 +8,7 @@ use crate::observed::{ObservedGroup, ObservedRule, Ours};
 use crate::packets::{PacketSet, TrafficSet, without_covered};
 use crate::rule::{Cidr, Direction, Family, Rule, RulePeer};
 use crate::traffic::Traffic;
-use crate::writer;
+use crate::writer::{Suspects, suspects};
 
 /// What one group should have, in the cloud's dialect and with the network's own atoms.
 #[derive(Debug, Clone, Default)]
@@ -74,9 +74,9 @@ enum Holder {
     Foreign,
 }
 
-fn holder(group: &ObservedGroup, rule: &ObservedRule, ownership: Ownership, ours: Ours<'_>) -> Holder {
+fn holder(suspects: &Suspects, rule: &ObservedRule, ownership: Ownership, ours: Ours<'_>) -> Holder {
     let marked = rule.marks.iter().any(|m| ours.is(m));
-    if !marked && writer::is_others(group.name.as_str(), &rule.description).is_some() {
+    if !marked && suspects.of(&rule.description).is_some() {
         return Holder::Foreign;
     }
     if ownership == Ownership::Exclusive {
@@ -92,7 +92,8 @@ fn holder(group: &ObservedGroup, rule: &ObservedRule, ownership: Ownership, ours
 
 /// The difference between what a group has and what it should have.
 pub fn diff(wanted: &Wanted, observed: &ObservedGroup, ownership: Ownership, ours: Ours<'_>) -> GroupDiff {
-    let holders: Vec<Holder> = observed.rules.iter().map(|r| holder(observed, r, ownership, ours)).collect();
+    let suspects = suspects(observed.name.as_str());
+    let holders: Vec<Holder> = observed.rules.iter().map(|r| holder(&suspects, r, ownership, ours)).collect();
     let mut out = GroupDiff { fates: vec![Fate::Foreign; holders.len()], adds: Vec::new(), required: Vec::new() };
     for direction in [Direction::Ingress, Direction::Egress] {
         let of_direction = |(i, r): (usize, &ObservedRule)| (r.rule.direction == direction).then_some(i);

@@ -30,15 +30,6 @@ impl Writer {
     fn has_group(&self, name: &str) -> bool {
         self.groups.iter().any(|pattern| matches(pattern, name))
     }
-
-    fn has_rule(&self, group: &str, description: &str) -> bool {
-        match (self.rules.as_slice(), self.groups.as_slice()) {
-            ([], _) => self.has_group(group),
-            (rules, groups) => {
-                (groups.is_empty() || self.has_group(group)) && rules.iter().any(|rule| matches(rule, description))
-            }
-        }
-    }
 }
 
 fn parse(text: &str) -> Result<Vec<Writer>, String> {
@@ -50,9 +41,35 @@ pub fn writers() -> &'static [Writer] {
     &SHIPPED
 }
 
-/// The other writer whose rule this is: it is foreign, even in an exclusive group.
-pub fn is_others(group_name: &str, rule_description: &str) -> Option<&'static Writer> {
-    writers().iter().find(|writer| writer.has_rule(group_name, rule_description))
+/// Who else may write into a group of some name.
+#[derive(Debug, Clone)]
+pub struct Suspects {
+    /// Whose all its rules are.
+    whole: Option<&'static Writer>,
+    /// Whose rules are known by their descriptions.
+    some: Vec<&'static Writer>,
+}
+
+/// The known writers that may write into a group of this name.
+pub fn suspects(group_name: &str) -> Suspects {
+    let mut suspects = Suspects { whole: None, some: Vec::new() };
+    for writer in writers() {
+        let here = writer.groups.is_empty() || writer.has_group(group_name);
+        match (here, writer.rules.is_empty()) {
+            (true, true) => suspects.whole = suspects.whole.or(Some(writer)),
+            (true, false) => suspects.some.push(writer),
+            (false, _) => {}
+        }
+    }
+    suspects
+}
+
+impl Suspects {
+    /// The other writer whose rule this is, by its description: it is foreign, even in an exclusive group.
+    pub fn of(&self, rule_description: &str) -> Option<&'static Writer> {
+        let wrote = |writer: &&&'static Writer| writer.rules.iter().any(|rule| matches(rule, rule_description));
+        self.whole.or_else(|| self.some.iter().find(wrote).copied())
+    }
 }
 
 /// The other writer who makes groups of that name, or writes into them: taking such a group over deserves a warning.
@@ -62,6 +79,10 @@ pub fn of_group(name: &str) -> Option<&'static Writer> {
 
 /// `*` is any text, `?` any character.
 fn matches(pattern: &str, text: &str) -> bool {
+    let literal = pattern.split(['*', '?']).next().unwrap_or_default();
+    if !text.starts_with(literal) {
+        return false;
+    }
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where the last `*` stands, and the text that it has taken so far.
@@ -88,6 +109,10 @@ fn matches(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_others(group_name: &str, rule_description: &str) -> Option<&'static Writer> {
+        suspects(group_name).of(rule_description)
+    }
 
     fn name(writer: Option<&'static Writer>) -> Option<&'static str> {
         writer.map(|writer| writer.name.as_str())
