@@ -27,6 +27,9 @@ pub struct Cli {
     pub global: Global,
 }
 
+/// The inventory that is read when none is named.
+pub const DEFAULT_INVENTORY: &str = "cluster.yaml";
+
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub struct Global {
@@ -37,7 +40,7 @@ pub struct Global {
         global = true,
         env = "RSGSYNC_INVENTORY",
         value_name = "PATH",
-        default_value = "cluster.yaml"
+        default_value = DEFAULT_INVENTORY
     )]
     pub inventory: Vec<PathBuf>,
     /// How reports are printed

@@ -9,7 +9,7 @@ use rsgsync_core::flow::{Flows, flows};
 use rsgsync_core::guard::{Allowed, GuardsInForce, Verdict, judge, withdraw};
 use rsgsync_core::inventory::{Inventory, Network, Ownership, suggestion};
 use rsgsync_core::link::scope;
-use rsgsync_core::name::ClusterName;
+use rsgsync_core::name::{ClusterName, NetworkName};
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, destroy, plan, split_flows};
 use rsgsync_core::rule::{Cidr, RulePeer};
@@ -111,9 +111,11 @@ pub struct Opened {
     pub cloud: Box<dyn Cloud>,
 }
 
-/// Opens the clouds of networks that have groups; makes no call.
+/// Opens the clouds of networks that have groups, or that groups of others refer to; makes no call.
 pub fn open(wish: &Wish) -> Result<Vec<Opened>, Failure> {
-    let used = |n: &&Network| wish.desired.networks.get(&n.name).is_some_and(|d| !d.groups.is_empty());
+    let referred: BTreeSet<&NetworkName> =
+        wish.desired.networks.values().flat_map(|d| d.elsewhere.values()).map(|e| &e.network).collect();
+    let used = |n: &&Network| wish.desired.networks.contains_key(&n.name) || referred.contains(&n.name);
     let opened = wish
         .inventory
         .networks
@@ -152,7 +154,7 @@ pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &
     let owner = &wish.inventory.owner;
     let clusters = &wish.inventory.clusters.keys().cloned().collect();
     let reads = opened.iter().zip(&mut parts).map(|(opened, part)| async move {
-        let mut scope = scope(part, owner, clusters);
+        let mut scope = scope(&wish.desired, &opened.network.name, owner, clusters);
         if with_marks {
             scope.groups.iter_mut().for_each(|g| g.ownership = Some(Ownership::Shared));
         }

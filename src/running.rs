@@ -54,7 +54,9 @@ pub async fn carry(
                 network: &network.network.name,
                 owner: &plan.owner,
                 cloud: opened.cloud.as_ref(),
+                account: network.observed.as_ref().ok().and_then(|o| o.account.as_deref()),
                 atoms: &network.atoms,
+                elsewhere: &network.elsewhere,
                 steps,
                 settle: Duration::from_secs(args.settle.unwrap_or(default_settle)),
             })

@@ -91,6 +91,25 @@ fn the_list_has_every_profile_without_rows() {
 }
 
 #[test]
+fn the_user_s_own_profiles_are_listed_and_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("it is written");
+    write("ours.yaml", "name: ours\nsource: NET-12\nextends: downstream-node-pools@2.4\n");
+    write("cluster.yaml", &format!("{INVENTORY}profiles: [ours.yaml]\n"));
+    let (out, errors, code) = run(folder.path(), &["profile", "list"]);
+    assert_eq!((code, out.lines().any(|line| line.starts_with("ours "))), (0, true), "{out}{errors}");
+    let (out, _, code) = run(folder.path(), &["profile", "show", "ours"]);
+    assert_eq!((code, out.contains("2379")), (0, true), "{out}");
+
+    // One that is being written is no reason to show nothing.
+    write("cluster.yaml", "version: 1\nclusters: { a: { profile: our } }\n");
+    let (out, errors, code) = run(folder.path(), &["profile", "list"]);
+    assert_eq!((code, out.contains("downstream-node-pools")), (0, true), "{errors}");
+    assert!(errors.contains("cluster.yaml has errors"), "{errors}");
+    assert_eq!(run(folder.path(), &["profile", "list", "-i", "./cluster.yaml"]).2, 1);
+}
+
+#[test]
 fn a_profile_is_shown_with_every_version_s_rows() {
     let shown = json(&["profile", "show", "downstream-node-pools", "--format", "json"]);
     let rows = shown["rows"].as_array().expect("a list");

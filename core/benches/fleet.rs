@@ -118,7 +118,7 @@ fn fleet(rules: usize, case: Case) -> (Desired, Observed) {
         }
     }
     let network = name(NetworkName::new("eu"));
-    let part = DesiredNetwork { atoms, groups: desired };
+    let part = DesiredNetwork { atoms, groups: desired, ..DesiredNetwork::default() };
     let desired = Desired { networks: [(network, part)].into(), ..Desired::default() };
     (desired, Observed { groups: observed, ..Observed::default() })
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::flow::{Ask, End, Flow, Flows, Reason, Unopened, Why, multihomed};
 use crate::inventory::{Cluster, EgressMode, Inventory, NodeGroup, Ownership, Peer, SecurityGroup};
-use crate::name::{ClusterName, NetworkName, NodeGroupName};
+use crate::name::{ClusterName, GroupName, NetworkName, NodeGroupName};
 use crate::profile::ProfileKind;
 use crate::rule::{Atom, Atoms, Cidr, Direction, Family, Rule};
 use crate::traffic::Traffic;
@@ -29,6 +29,26 @@ pub struct DesiredNetwork {
     pub atoms: Atoms,
     /// Sorted by security group, no two of one.
     pub groups: Vec<DesiredGroup>,
+    /// Groups of other networks that rules refer to by name: what stands for them until their ids are known.
+    pub elsewhere: BTreeMap<Atom, Elsewhere>,
+}
+
+impl DesiredNetwork {
+    /// What stands for a group of another network: `hub › mgmt-server`, which no AWS group can be called.
+    pub(crate) fn elsewhere(&mut self, network: &NetworkName, group: &GroupName) -> Atom {
+        let atom = self.atoms.intern(&format!("{network} › {group}"));
+        self.elsewhere.entry(atom).or_insert_with(|| Elsewhere { network: network.clone(), group: group.clone() });
+        atom
+    }
+}
+
+/// A group of another network, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Elsewhere {
+    /// The other network.
+    pub network: NetworkName,
+    /// The group's name there.
+    pub group: GroupName,
 }
 
 /// One security group and the rules that it needs.
@@ -86,7 +106,7 @@ type GroupKey = (NetworkName, SecurityGroup);
 struct Build<'a> {
     inventory: &'a Inventory,
     groups: BTreeMap<GroupKey, Parts<'a>>,
-    atoms: BTreeMap<NetworkName, Atoms>,
+    networks: BTreeMap<NetworkName, DesiredNetwork>,
     elsewhere: BTreeSet<Flow>,
     unopened: BTreeMap<(NetworkName, ClusterName, std::sync::Arc<str>, Why), BTreeSet<Ask>>,
 }
@@ -117,11 +137,11 @@ impl<'a> Build<'a> {
             });
             parts.members.push((cluster, group));
         }
-        let mut atoms: BTreeMap<NetworkName, Atoms> = BTreeMap::new();
+        let mut networks: BTreeMap<NetworkName, DesiredNetwork> = BTreeMap::new();
         for (network, group) in groups.keys() {
-            atoms.entry(network.clone()).or_default().intern(group.as_str());
+            networks.entry(network.clone()).or_default().atoms.intern(group.as_str());
         }
-        Self { inventory, groups, atoms, elsewhere: BTreeSet::new(), unopened: BTreeMap::new() }
+        Self { inventory, groups, networks, elsewhere: BTreeSet::new(), unopened: BTreeMap::new() }
     }
 
     /// The groups that an end of a flow stands for; none where it is no group of the inventory.
@@ -196,8 +216,8 @@ impl<'a> Build<'a> {
             (End::Name(name), _) => return self.not_opened(flow, direction, at, Why::NameNeedsCidrs(name.clone())),
         };
         for source in sources {
-            let atoms = self.atoms.entry(cluster.network.clone()).or_default();
-            match source.peers(self.inventory, direction, cluster, atoms) {
+            let network = self.networks.entry(cluster.network.clone()).or_default();
+            match source.peers(self.inventory, direction, cluster, network) {
                 Err(why) => self.not_opened(flow, direction, at, why),
                 Ok(peers) => {
                     let key = (cluster.network.clone(), group.security_group.clone());
@@ -213,9 +233,7 @@ impl<'a> Build<'a> {
 
     fn not_opened(&mut self, flow: &Flow, direction: Direction, at: (&Cluster, &NodeGroup), why: Why) {
         let (cluster, group) = at;
-        let profile = self.inventory.clusters.get(&flow.cluster).map(|cluster| &cluster.profile);
-        let row = profile.and_then(|p| Some(p.word_for(p.row_of(&flow.reason)?)));
-        let row = row.unwrap_or_else(|| flow.reason.row.clone());
+        let row = row_word(self.inventory, &flow.reason);
         let key = (cluster.network.clone(), flow.cluster.clone(), row, why);
         let (cluster, group) = (cluster.name.clone(), group.name.clone());
         self.unopened.entry(key).or_default().insert(Ask { cluster, group, direction, traffic: flow.traffic });
@@ -236,7 +254,7 @@ impl<'a> Build<'a> {
             self.hold(ask);
         }
         let mut desired = Desired {
-            networks: BTreeMap::new(),
+            networks: std::mem::take(&mut self.networks),
             unopened,
             elsewhere: std::mem::take(&mut self.elsewhere).into_iter().collect(),
         };
@@ -244,9 +262,6 @@ impl<'a> Build<'a> {
         for ((network, security_group), parts) in self.groups {
             let known = addresses.get(&network);
             let of_network = desired.networks.entry(network.clone()).or_default();
-            if of_network.groups.is_empty() {
-                of_network.atoms = self.atoms.remove(&network).unwrap_or_default();
-            }
             let group = finish_group(security_group, parts, &mut of_network.atoms, known);
             of_network.groups.push(group);
         }
@@ -262,6 +277,12 @@ impl<'a> Build<'a> {
             }
         }
     }
+}
+
+/// How the inventory's own words name the row of a reason: `ID`, or `PROFILE/ID` where that is ambiguous.
+pub(crate) fn row_word(inventory: &Inventory, reason: &Reason) -> std::sync::Arc<str> {
+    let profile = inventory.clusters.get(&reason.cluster).map(|cluster| &cluster.profile);
+    profile.and_then(|p| Some(p.word_for(p.row_of(reason)?))).unwrap_or_else(|| reason.row.clone())
 }
 
 fn finish_group(

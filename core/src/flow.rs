@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use crate::inventory::{Cluster, Inventory, NodeGroup};
-use crate::name::{ClusterName, NetworkName, NodeGroupName};
+use crate::name::{ClusterName, GroupName, NetworkName, NodeGroupName};
 use crate::profile::{Port, ProfileRow, Selector, Vocabulary};
 use crate::rule::{Cidr, Direction};
 use crate::traffic::{Protocol, Traffic};
@@ -105,6 +105,8 @@ pub enum Why {
     NetworkRangeUnknown(Arc<str>),
     /// A reference across networks has no addresses to stand for it.
     NoAddresses(ClusterName, NodeGroupName),
+    /// A group of another network that rules refer to by name: nobody has it, and this plan doesn't make it.
+    GroupNotThere(NetworkName, GroupName),
     /// The other end's name can't stand in a rule.
     NameNeedsCidrs(Arc<str>),
     /// No cluster's Rancher manages this one (`rancher:` is not set).
@@ -119,6 +121,7 @@ impl std::fmt::Display for Why {
             Self::PortWithoutValue(symbol) => write!(f, "port without value: {symbol}"),
             Self::NetworkRangeUnknown(net) => write!(f, "range unknown: cidrs.{net}"),
             Self::NoAddresses(cluster, group) => write!(f, "addresses unknown: {cluster}/{group}"),
+            Self::GroupNotThere(network, group) => write!(f, "no such group: {group} in network {network}"),
             Self::NameNeedsCidrs(name) => write!(f, "name needs cidrs: {name}"),
             Self::RancherUnknown => f.write_str("rancher not set"),
         }

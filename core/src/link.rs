@@ -2,30 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{DesiredGroup, DesiredNetwork, DesiredRule};
+use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere};
 use crate::diff::{Wanted, open_outbound};
 use crate::inventory::{EgressMode, Ownership, SecurityGroup};
-use crate::name::{ClusterName, Owner};
+use crate::name::{ClusterName, GroupId, NetworkName, Owner};
 use crate::observed::{Observed, ObservedGroup, Ours, Scope, ScopeGroup};
 use crate::pack::Dialect;
 use crate::rule::{Atom, Family, PeerKind, Rule, RulePeer};
 
-/// What to read of a network: its groups, and those that their rules name without managing them.
-pub fn scope(network: &DesiredNetwork, owner: &Owner, clusters: &BTreeSet<ClusterName>) -> Scope {
-    let managed = network.groups.iter().map(|g| ScopeGroup { group: g.security_group.clone(), ownership: g.ownership });
-    let names: BTreeSet<&str> = network.groups.iter().map(|g| g.security_group.as_str()).collect();
-    let peers: BTreeSet<SecurityGroup> = peer_groups(network)
-        .filter(|text| !names.contains(text))
-        .filter_map(|text| SecurityGroup::parse(text).ok())
+/// What to read of a network: its groups, those that their rules name without managing them, and those that other
+/// networks refer to by name.
+pub fn scope(desired: &Desired, network: &NetworkName, owner: &Owner, clusters: &BTreeSet<ClusterName>) -> Scope {
+    let none = DesiredNetwork::default();
+    let wish = desired.networks.get(network).unwrap_or(&none);
+    let managed = wish.groups.iter().map(|g| ScopeGroup { group: g.security_group.clone(), ownership: g.ownership });
+    let names: BTreeSet<&str> = wish.groups.iter().map(|g| g.security_group.as_str()).collect();
+    let theirs = desired.networks.values().flat_map(|n| n.elsewhere.values()).filter(|e| e.network == *network);
+    let peers: BTreeSet<SecurityGroup> = peer_groups(wish)
+        .filter(|atom| !wish.elsewhere.contains_key(atom))
+        .filter_map(|atom| SecurityGroup::parse(wish.atoms.text(atom)).ok())
+        .chain(theirs.map(|e| SecurityGroup::Name(e.group.clone())))
+        .filter(|group| !names.contains(group.as_str()))
         .filter(|group| matches!(group, SecurityGroup::Name(_)) && !names_another_account(group.as_str()))
         .collect();
     let peers = peers.into_iter().map(|group| ScopeGroup { group, ownership: Some(Ownership::Exclusive) });
     Scope { owner: owner.clone(), clusters: clusters.clone(), groups: managed.chain(peers).collect() }
 }
 
-fn peer_groups(network: &DesiredNetwork) -> impl Iterator<Item = &str> {
-    let rules = network.groups.iter().flat_map(|g| &g.rules);
-    rules.filter_map(|r| r.rule.peer.group()).map(|atom| network.atoms.text(atom))
+fn peer_groups(network: &DesiredNetwork) -> impl Iterator<Item = Atom> {
+    network.groups.iter().flat_map(|g| &g.rules).filter_map(|r| r.rule.peer.group())
 }
 
 /// `ACCOUNT/ID`: a group of another account, by its id.
@@ -36,7 +41,7 @@ pub(crate) fn names_another_account(text: &str) -> bool {
 /// A rule names a group that is neither there nor to be made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error(
-    "security group `{peer}`, which rules of `{group}` refer to, does not exist and no cluster of the inventory has it"
+    "security group `{peer}`, which rules of `{group}` refer to, does not exist, and rsgsync isn't the one to make it"
 )]
 pub struct MissingPeer {
     /// The group whose rules name it.
@@ -58,19 +63,64 @@ pub struct Linked<'a> {
     pub wanted: Wanted,
 }
 
-/// Writes references that only the observation can resolve as the cloud lists them: a group of another network that is
-/// linked by reference (`NETWORK/NAME`, ids in `elsewhere`), and our own account's groups without the account.
-pub fn settle_references(network: &mut DesiredNetwork, account: Option<&str>, elsewhere: &BTreeMap<String, String>) {
-    let DesiredNetwork { atoms, groups } = network;
-    for rule in groups.iter_mut().flat_map(|g| &mut g.rules) {
-        let RulePeer::Opaque(PeerKind::Group, atom, family) = rule.rule.peer else { continue };
-        let text = atoms.text(atom);
-        let own = account.and_then(|account| text.strip_prefix(account)?.strip_prefix('/'));
-        let own = own.filter(|_| names_another_account(text));
-        if let Some(id) = elsewhere.get(text).map(String::as_str).or(own).map(str::to_owned) {
-            rule.rule.peer = RulePeer::Opaque(PeerKind::Group, atoms.intern(&id), family);
-        }
+/// Where a group that another network refers to by name is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// The cloud has it.
+    There {
+        /// Its id.
+        id: GroupId,
+        /// The account or project that it is in, where the cloud told.
+        account: Option<String>,
+    },
+    /// This plan makes it.
+    ToBeMade,
+}
+
+/// Writes references that only the observation can resolve as the cloud lists them: groups of other networks by their
+/// ids, and our own account's groups without the account. A group that this plan makes keeps its name.
+///
+/// Rules whose other end nobody has are taken out of their group, which holds what is observed of such traffic: each is
+/// returned, with the group's place and who it should have been.
+pub fn settle_references(
+    network: &mut DesiredNetwork,
+    account: Option<&str>,
+    whereabouts: &BTreeMap<Elsewhere, Whereabouts>,
+) -> Vec<(usize, DesiredRule, Elsewhere)> {
+    let DesiredNetwork { atoms, groups, elsewhere } = network;
+    let mut lost = Vec::new();
+    for (place, group) in groups.iter_mut().enumerate() {
+        group.rules.retain_mut(|rule| {
+            let RulePeer::Opaque(PeerKind::Group, atom, family) = rule.rule.peer else { return true };
+            let text = match elsewhere.get(&atom).map(|e| (e, whereabouts.get(e))) {
+                Some((_, Some(Whereabouts::ToBeMade))) => return true,
+                Some((_, Some(Whereabouts::There { id, account: theirs }))) => match theirs.as_deref() {
+                    Some(theirs) if account.is_some_and(|own| own != theirs) => format!("{theirs}/{id}"),
+                    _ => id.to_string(),
+                },
+                Some((elsewhere, None)) => {
+                    group.held.push((rule.rule.direction, rule.rule.traffic));
+                    lost.push((place, rule.clone(), elsewhere.clone()));
+                    return false;
+                }
+                None => match own_group(atoms.text(atom), account) {
+                    Some(id) => id.to_owned(),
+                    None => return true,
+                },
+            };
+            rule.rule.peer = RulePeer::Opaque(PeerKind::Group, atoms.intern(&text), family);
+            true
+        });
+        group.held.sort_unstable();
+        group.held.dedup();
     }
+    lost
+}
+
+/// The id of `ACCOUNT/ID`, where the account is our own.
+fn own_group<'a>(text: &'a str, account: Option<&str>) -> Option<&'a str> {
+    let id = text.strip_prefix(account?)?.strip_prefix('/')?;
+    names_another_account(text).then_some(id)
 }
 
 /// What can't be linked.
@@ -116,7 +166,8 @@ pub fn link<'a>(
                 RulePeer::Opaque(PeerKind::Group, atom, family) => {
                     let text = network.atoms.text(atom);
                     let named = matches!(SecurityGroup::parse(text), Ok(SecurityGroup::Name(_)));
-                    if named && !managed.contains(&atom) && find(text).is_none() && !names_another_account(text) {
+                    let known = managed.contains(&atom) || network.elsewhere.contains_key(&atom);
+                    if named && !known && find(text).is_none() && !names_another_account(text) {
                         unlinked.peers.insert(MissingPeer { group: name.to_owned(), peer: text.to_owned() });
                     }
                     RulePeer::Opaque(PeerKind::Group, resolve(atom), family)
@@ -149,4 +200,104 @@ pub fn link<'a>(
         linked.push(Linked { desired, observed, atom, wanted });
     }
     (linked, unlinked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::network_name;
+    use crate::name::{GroupName, NodeGroupName};
+    use crate::rule::Direction;
+    use crate::testing::reason;
+    use crate::traffic::Traffic;
+
+    const ID: &str = "sg-0123456789abcdef0";
+
+    /// A network whose one group refers to these.
+    fn network(peers: &[&str]) -> DesiredNetwork {
+        let mut network = DesiredNetwork::default();
+        let rules = peers.iter().map(|peer| {
+            let atom = match peer.split_once(" of ") {
+                Some((name, of)) => network.elsewhere(&network_name(of), &GroupName::new(name).unwrap()),
+                None => network.atoms.intern(peer),
+            };
+            let peer = RulePeer::Opaque(PeerKind::Group, atom, Family::Ipv4);
+            let rule = Rule { direction: Direction::Ingress, peer, traffic: Traffic::parse("22/tcp").unwrap() };
+            DesiredRule { rule, reasons: vec![reason("because")] }
+        });
+        let rules = rules.collect();
+        let atom = network.atoms.intern("web");
+        network.groups.push(DesiredGroup {
+            security_group: SecurityGroup::parse("web").unwrap(),
+            atom,
+            members: vec![(ClusterName::new("prod").unwrap(), NodeGroupName::new("web").unwrap())],
+            ownership: None,
+            create: false,
+            egress: EgressMode::Open,
+            family: Family::Ipv4,
+            rules,
+            held: Vec::new(),
+            ignored: Vec::new(),
+            addresses: BTreeMap::new(),
+        });
+        network
+    }
+
+    /// What the references become in account `1111` while the hub's `db` is there, in account `account`.
+    fn settled(peers: &[&str], account: Option<&str>) -> (Vec<String>, DesiredNetwork, usize) {
+        let mut network = network(peers);
+        let db = Elsewhere { network: network_name("hub"), group: GroupName::new("db").unwrap() };
+        let new = Elsewhere { network: network_name("hub"), group: GroupName::new("new").unwrap() };
+        let there = Whereabouts::There { id: GroupId::new(ID).unwrap(), account: account.map(str::to_owned) };
+        let known = BTreeMap::from([(db, there), (new, Whereabouts::ToBeMade)]);
+        let lost = settle_references(&mut network, Some("1111"), &known).len();
+        let peers = network.groups[0].rules.iter().filter_map(|r| r.rule.peer.group());
+        (peers.map(|atom| network.atoms.text(atom).to_owned()).collect(), network, lost)
+    }
+
+    #[test]
+    fn a_group_of_another_network_is_named_by_its_id() {
+        assert_eq!(settled(&["db of hub"], Some("1111")).0, [ID]);
+        assert_eq!(settled(&["db of hub"], None).0, [ID]);
+    }
+
+    #[test]
+    fn a_group_of_another_account_is_named_behind_it() {
+        assert_eq!(settled(&["db of hub"], Some("2222")).0, [format!("2222/{ID}")]);
+        assert_eq!(settled(&[&format!("2222/{ID}")], None).0, [format!("2222/{ID}")]);
+    }
+
+    #[test]
+    fn our_own_account_is_left_out() {
+        assert_eq!(settled(&[&format!("1111/{ID}")], None).0, [ID]);
+        assert_eq!(settled(&["1111/web"], None).0, ["1111/web"], "a name, not an account's group");
+    }
+
+    #[test]
+    fn a_group_that_this_plan_makes_keeps_its_name() {
+        let (peers, network, lost) = settled(&["new of hub"], None);
+        assert_eq!((peers.len(), lost), (1, 0));
+        let atom = network.groups[0].rules[0].rule.peer.group().unwrap();
+        assert_eq!(network.elsewhere[&atom].group.as_str(), "new");
+    }
+
+    #[test]
+    fn what_nobody_has_is_taken_out_and_its_traffic_held() {
+        let (peers, network, lost) = settled(&["web", "none of hub"], None);
+        assert_eq!((peers, lost), (vec!["web".to_owned()], 1));
+        assert_eq!(network.groups[0].held, [(Direction::Ingress, Traffic::parse("22/tcp").unwrap())]);
+    }
+
+    #[test]
+    fn a_network_is_read_for_what_others_refer_to() {
+        let mut desired = Desired::default();
+        desired.networks.insert(network_name("eu"), network(&["db of hub", "other", ID, "2222/sg-1"]));
+        let owner = Owner::new("platform").unwrap();
+        let names = |network: &str| -> Vec<String> {
+            let scope = scope(&desired, &network_name(network), &owner, &BTreeSet::new());
+            scope.groups.iter().map(|g| g.group.to_string()).collect()
+        };
+        assert_eq!(names("eu"), ["web", "other"]);
+        assert_eq!(names("hub"), ["db"]);
+    }
 }

@@ -24,6 +24,10 @@ pub trait Cloud: Pack + Send + Sync {
     /// same value, which remembers their ids.
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError>;
 
+    /// A group of another network was made in this run: steps that refer to `name` mean it. `id` is as in
+    /// [`Atoms`]: behind its account where that is another's.
+    fn made_elsewhere(&self, name: &str, id: &str);
+
     /// Calls made so far, by the API's own name for each, repetitions included.
     fn calls(&self) -> BTreeMap<String, u64>;
 }

@@ -1,10 +1,11 @@
 //! Carries the steps of a plan out: as their order allows, several at once, journaled, with read-backs before removals.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use rsgsync_core::desired::Elsewhere;
 use rsgsync_core::name::{NetworkName, Owner};
 use rsgsync_core::plan::{Action, Step, StepId};
 use rsgsync_core::rule::{Atom, Atoms};
@@ -27,8 +28,12 @@ pub struct Run<'a> {
     pub owner: &'a Owner,
     /// Its cloud.
     pub cloud: &'a dyn Cloud,
+    /// The account or project that it is in, where the cloud told.
+    pub account: Option<&'a str>,
     /// The names that the steps point into.
     pub atoms: &'a Atoms,
+    /// Which of them stand for groups of other networks whose ids are not known yet.
+    pub elsewhere: &'a BTreeMap<Atom, Elsewhere>,
     /// The steps, in the plan's order; ids are unique over all runs that are carried out together.
     pub steps: &'a [Step],
     /// How long additions must have stood before removals that depend on them.
@@ -187,6 +192,7 @@ async fn confirm<'a>(
 
 /// Where every step stands.
 struct Board<'a> {
+    runs: &'a [Run<'a>],
     nodes: Vec<Node<'a>>,
     by_id: HashMap<StepId, usize>,
     lanes: Vec<Lane>,
@@ -241,7 +247,7 @@ fn removes(step: &Step) -> bool {
 }
 
 impl<'a> Board<'a> {
-    fn new(runs: &[Run<'a>]) -> Self {
+    fn new(runs: &'a [Run<'a>]) -> Self {
         let mut nodes: Vec<Node<'a>> = Vec::new();
         for (lane, run) in runs.iter().enumerate() {
             nodes.extend(run.steps.iter().map(|step| Node {
@@ -267,7 +273,7 @@ impl<'a> Board<'a> {
         }
         let lanes = runs.iter().map(|_| Lane::default()).collect();
         let made = runs.iter().map(|_| Made::new()).collect();
-        let mut board = Self { nodes, by_id, lanes, made, done: Vec::new(), of_group };
+        let mut board = Self { runs, nodes, by_id, lanes, made, done: Vec::new(), of_group };
         for at in 0..board.nodes.len() {
             board.open(at);
         }
@@ -351,6 +357,7 @@ impl<'a> Board<'a> {
                 outcome.done.push(step.id);
                 if let Some(id) = done.group_id {
                     outcome.made.insert(step.id, id.clone());
+                    self.tell_others(lane, step.group, &id);
                     self.made[lane].insert(step.group, id);
                 }
                 self.nodes[at].state = State::Done;
@@ -371,6 +378,23 @@ impl<'a> Board<'a> {
                         self.skip(other, Because::GroupFailed(step.id));
                     }
                 }
+            }
+        }
+    }
+
+    /// Tells the other networks the id of a group that they may refer to by name.
+    fn tell_others(&mut self, lane: usize, group: Atom, id: &str) {
+        let home = self.runs[lane];
+        let name = home.atoms.text(group);
+        for (run, made) in self.runs.iter().zip(&mut self.made) {
+            let means_it = |e: &Elsewhere| e.network == *home.network && e.group.as_str() == name;
+            for (atom, _) in run.elsewhere.iter().filter(|(_, e)| means_it(e)) {
+                let id = match home.account {
+                    Some(account) if run.account.is_some_and(|own| own != account) => format!("{account}/{id}"),
+                    _ => id.to_owned(),
+                };
+                run.cloud.made_elsewhere(run.atoms.text(*atom), &id);
+                made.insert(*atom, id);
             }
         }
     }

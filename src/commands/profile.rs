@@ -1,6 +1,7 @@
 //! `rsgsync profile list | show NAME`: the port profiles.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use rsgsync_core::inventory::suggestion;
 use rsgsync_core::profile::{Catalog, Condition, Profile, ProfileRow, Version, VersionRange, show};
@@ -8,12 +9,13 @@ use rsgsync_core::table::{Table, html_page, markdown};
 use serde_json::Value;
 
 use super::{Context, Exit, print};
-use crate::args::{Format, ProfileCommand};
-use crate::failure::Failure;
+use crate::args::{DEFAULT_INVENTORY, Format, ProfileCommand};
+use crate::failure::{Failure, line};
+use crate::load;
 
-/// Prints profiles; reads no inventory.
+/// Prints profiles: those that ship, and those of the inventory where there is one.
 pub fn run(context: &Context<'_>, command: &ProfileCommand) -> Result<Exit, Failure> {
-    let catalog = Catalog::shipped();
+    let catalog = catalog(context)?;
     let report = match command {
         ProfileCommand::List => list(&catalog, context.global.format),
         ProfileCommand::Show { name, rancher_version } => {
@@ -36,6 +38,24 @@ pub fn run(context: &Context<'_>, command: &ProfileCommand) -> Result<Exit, Fail
     };
     print(&report)?;
     Ok(Exit::Done)
+}
+
+/// Profiles are looked up while an inventory is being written, so that one of the default name need not be right yet.
+fn catalog(context: &Context<'_>) -> Result<Catalog, Failure> {
+    let inventory = &context.global.inventory;
+    let named = *inventory != [PathBuf::from(DEFAULT_INVENTORY)];
+    if !named && !Path::new(DEFAULT_INVENTORY).exists() {
+        return Ok(Catalog::shipped());
+    }
+    match load::inventory(inventory, context.today) {
+        Ok(parsed) => Ok(parsed.catalog),
+        Err(failure) if named => Err(failure),
+        Err(_) => {
+            let message = format!("{DEFAULT_INVENTORY} has errors: profiles of its own are not shown");
+            eprint!("{}", line("warning", &message, Some("`rsgsync validate` lists them")));
+            Ok(Catalog::shipped())
+        }
+    }
 }
 
 fn list(catalog: &Catalog, format: Format) -> String {

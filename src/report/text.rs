@@ -60,7 +60,8 @@ fn head(out: &mut String, network: &NetworkPlan) {
     let provider = network.network.provider;
     match &network.observed {
         Ok(observed) => {
-            let account = observed.account.as_deref().map(|a| format!(" {a}")).unwrap_or_default();
+            let account = observed.account.as_deref().filter(|a| *a != network.network.name.as_str());
+            let account = account.map(|a| format!(" {a}")).unwrap_or_default();
             let rules: usize = observed.groups.iter().map(|g| g.rules.len()).sum();
             let read = format!(
                 "read {}, {} in {}",
@@ -374,6 +375,9 @@ fn not_opened(out: &mut String, rows: &[Unopened]) {
             Why::PortWithoutValue(symbol) => format!("port without value: add values.{symbol}"),
             Why::NetworkRangeUnknown(net) => format!("range unknown: add cidrs.{net}"),
             Why::NoAddresses(cluster, group) => format!("other network: add addresses to {cluster}/{group}, or a link"),
+            Why::GroupNotThere(network, group) => {
+                format!("other network: {group} isn't in {network}, or couldn't be read; it is opened once it is there")
+            }
             Why::NameNeedsCidrs(name) => format!("a rule can't hold the name {name}: give its cidrs in peers"),
             Why::RancherUnknown => "set rancher: to the cluster whose Rancher manages this one".to_owned(),
         };

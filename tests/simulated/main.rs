@@ -8,6 +8,7 @@ mod faults;
 mod help;
 mod journey;
 mod limits;
+mod links;
 mod ownership;
 mod picture;
 mod selection;

@@ -1,8 +1,9 @@
 //! The other end of a rule: a reference where the network has the group, addresses where it doesn't.
 
+use super::DesiredNetwork;
 use crate::flow::{Why, multihomed};
 use crate::inventory::{Cluster, Inventory, Link, NodeGroup, Peer, SecurityGroup};
-use crate::rule::{Atoms, Cidr, Direction, Family, PeerKind, RulePeer};
+use crate::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, RulePeer};
 
 /// Who stands at the other end of a rule.
 pub(super) enum Source<'a> {
@@ -18,13 +19,13 @@ impl Source<'_> {
         inventory: &Inventory,
         direction: Direction,
         at: &Cluster,
-        atoms: &mut Atoms,
+        names: &mut DesiredNetwork,
     ) -> Result<Vec<RulePeer>, Why> {
         let family = at.family();
         match self {
             Self::Range(cidr) => Ok(vec![RulePeer::Addresses(*cidr)]),
-            Self::Group(cluster, group) => group_peers(inventory, direction, at, (cluster, group), atoms),
-            Self::Peer(peer) => Ok(named_peers(peer, family, atoms)),
+            Self::Group(cluster, group) => group_peers(inventory, direction, at, (cluster, group), names),
+            Self::Peer(peer) => Ok(named_peers(peer, family, &mut names.atoms)),
         }
     }
 }
@@ -49,7 +50,7 @@ fn group_peers(
     direction: Direction,
     at: &Cluster,
     (cluster, group): (&Cluster, &NodeGroup),
-    atoms: &mut Atoms,
+    names: &mut DesiredNetwork,
 ) -> Result<Vec<RulePeer>, Why> {
     // The connection has the families of the cluster that opens it.
     let family = if direction == Direction::Ingress { cluster.family() } else { at.family() };
@@ -59,7 +60,8 @@ fn group_peers(
     };
     let addresses = &group.addresses;
     if cluster.network == at.network {
-        let mut peers = vec![RulePeer::Opaque(PeerKind::Group, atoms.intern(group.security_group.as_str()), family)];
+        let mut peers =
+            vec![RulePeer::Opaque(PeerKind::Group, names.atoms.intern(group.security_group.as_str()), family)];
         // A reference matches the private interface only.
         if multihomed(cluster, group) {
             peers.extend(ranges(&addresses.private));
@@ -72,8 +74,8 @@ fn group_peers(
     let link = network.and_then(|n| n.links.get(&destination.network)).copied().unwrap_or_default();
     let peers = match link {
         Link::Reference => {
-            let text = foreign_reference(inventory, at, cluster, &group.security_group);
-            return Ok(vec![RulePeer::Opaque(PeerKind::Group, atoms.intern(&text), family)]);
+            let atom = foreign_reference(inventory, at, cluster, &group.security_group, names);
+            return Ok(vec![RulePeer::Opaque(PeerKind::Group, atom, family)]);
         }
         Link::Private => ranges(&addresses.private),
         Link::Public if !addresses.public.is_empty() => ranges(&addresses.public),
@@ -87,13 +89,20 @@ fn group_peers(
     Ok(peers)
 }
 
-/// The text of a group of another network: its id, behind the account where that differs; `NETWORK/NAME` while only its
-/// name is known.
-fn foreign_reference(inventory: &Inventory, at: &Cluster, cluster: &Cluster, group: &SecurityGroup) -> String {
+/// What stands for a group of another network: its id, behind the account where that differs, where the inventory says it.
+fn foreign_reference(
+    inventory: &Inventory,
+    at: &Cluster,
+    cluster: &Cluster,
+    group: &SecurityGroup,
+    names: &mut DesiredNetwork,
+) -> Atom {
     let account = |cluster: &Cluster| inventory.networks.get(&cluster.network)?.at.get("account")?.as_str();
     match (group, account(cluster)) {
-        (SecurityGroup::Id(id), Some(theirs)) if account(at) != Some(theirs) => format!("{theirs}/{id}"),
-        (SecurityGroup::Id(id), _) => id.to_string(),
-        (SecurityGroup::Name(name), _) => format!("{}/{name}", cluster.network),
+        (SecurityGroup::Id(id), Some(theirs)) if account(at) != Some(theirs) => {
+            names.atoms.intern(&format!("{theirs}/{id}"))
+        }
+        (SecurityGroup::Id(id), _) => names.atoms.intern(id.as_str()),
+        (SecurityGroup::Name(name), _) => names.elsewhere(&cluster.network, name),
     }
 }

@@ -229,7 +229,7 @@ fn a_private_link_uses_private_addresses() {
 fn a_reference_link_names_the_group_of_the_other_network() {
     let mut inventory = apart();
     inventory.link("eu", "us", Link::Reference);
-    assert_eq!(rules(&inventory, "us", "prod-etcd", "rancher-ssh"), ["ingress 22/tcp eu/mgmt-server ipv4"]);
+    assert_eq!(rules(&inventory, "us", "prod-etcd", "rancher-ssh"), ["ingress 22/tcp eu › mgmt-server ipv4"]);
     inventory.cluster("mgmt").group("server").security_group = group("sg-0a");
     assert_eq!(rules(&inventory, "us", "prod-etcd", "rancher-ssh"), ["ingress 22/tcp sg-0a ipv4"]);
     let eu = inventory.networks.get_mut("eu").expect("it is there");

@@ -57,9 +57,9 @@ impl<'a> Context<'a> {
     /// A network that some file defines.
     pub fn network(&self, node: &Node) -> Option<NetworkName> {
         let text = node.text(self.report)?;
-        if !self.index.networks.contains(text) {
+        if !self.index.networks.contains_key(text) {
             if !self.index.partial {
-                self.report.add(node.unknown("network", self.index.networks.iter().copied()));
+                self.report.add(node.unknown("network", self.index.networks.keys().copied()));
             }
             return None;
         }

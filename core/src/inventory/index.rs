@@ -7,7 +7,8 @@ use super::tree::{Node, Value};
 /// Names, whether or not what they name is right.
 #[derive(Debug, Default)]
 pub(super) struct Index<'a> {
-    pub networks: BTreeSet<&'a str>,
+    /// Network → its keys.
+    pub networks: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// Cluster → its groups.
     pub clusters: BTreeMap<&'a str, BTreeSet<&'a str>>,
     /// The files' peers, without the clusters' own.
@@ -20,7 +21,9 @@ impl<'a> Index<'a> {
     pub fn of(roots: &'a [Option<Node>]) -> Self {
         let mut index = Self { partial: roots.iter().any(Option::is_none), ..Self::default() };
         for root in roots.iter().flatten() {
-            index.networks.extend(keys(child(root, "networks")));
+            for (name, network) in entries(child(root, "networks")) {
+                index.networks.entry(name).or_default().extend(keys(Some(network)));
+            }
             index.peers.extend(keys(child(root, "peers")));
             for (name, cluster) in entries(child(root, "clusters")) {
                 index.clusters.entry(name).or_default().extend(keys(child(cluster, "groups")));

@@ -41,6 +41,8 @@ pub struct Source {
 pub struct Parsed {
     /// The inventory.
     pub inventory: Inventory,
+    /// The profiles that it could choose from: those that ship, and its own.
+    pub catalog: Catalog,
     /// Warnings, in the order of the files and lines.
     pub warnings: Vec<Problem>,
 }
@@ -77,7 +79,7 @@ pub fn parse(
     let failed = report.has_errors();
     let problems = report.into_problems();
     match inventory {
-        Some(inventory) if !failed => Ok(Parsed { inventory, warnings: problems }),
+        Some(inventory) if !failed => Ok(Parsed { inventory, catalog: own.catalog, warnings: problems }),
         _ => Err(Problems(problems)),
     }
 }

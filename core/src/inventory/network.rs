@@ -25,7 +25,8 @@ pub(super) fn network(cx: &Context<'_>, key: &Key, node: &Node) -> Option<Networ
     }
     places.sort_by_key(|(_, node)| node.place.start);
     let nat = fields.get("nat").map(|node| cx.cidrs(node)).unwrap_or_default();
-    let links = fields.get("links").map(|node| links(cx, node)).unwrap_or_default();
+    let words: Vec<&str> = places.iter().map(|(spec, _)| spec.word).collect();
+    let links = fields.get("links").map(|node| links(cx, &words, node)).unwrap_or_default();
     fields.finish();
 
     let words: Vec<&str> = cx.providers.iter().filter(|spec| spec.absent.is_none()).map(|spec| spec.word).collect();
@@ -103,14 +104,20 @@ fn tags(cx: &Context<'_>, node: &Node) -> Option<Json> {
     Some(Json::Object(Map::from_iter([("tags".to_owned(), Json::Object(texts.collect()))])))
 }
 
-fn links(cx: &Context<'_>, node: &Node) -> BTreeMap<NetworkName, Link> {
+/// The links of a network whose provider has one of `words`.
+fn links(cx: &Context<'_>, words: &[&str], node: &Node) -> BTreeMap<NetworkName, Link> {
     let mut links = BTreeMap::new();
     for (key, value) in node.named(cx.report) {
-        let known = cx.index.networks.contains(key.text.as_str());
-        if !known && !cx.index.partial {
-            cx.report.add(key.unknown("network", cx.index.networks.iter().copied()));
+        let there = cx.index.networks.get(key.text.as_str());
+        if there.is_none() && !cx.index.partial {
+            cx.report.add(key.unknown("network", cx.index.networks.keys().copied()));
         }
-        if let Some((link, name)) = value.choice(cx.report, "link", &LINKS).zip(NetworkName::new(&key.text).ok()) {
+        let Some(link) = value.choice(cx.report, "link", &LINKS) else { continue };
+        if link == Link::Reference && there.is_some_and(|keys| !words.iter().any(|word| keys.contains(word))) {
+            let message = format!("`{}` is another provider's: its groups can't be referred to", key.text);
+            let help = "write `private` or `public`, and give its groups their addresses";
+            cx.report.add(value.place.error(Code::Conflict, message).help(help));
+        } else if let Ok(name) = NetworkName::new(&key.text) {
             links.insert(name, link);
         }
     }

@@ -195,7 +195,11 @@ fn warn_of_stray_peers(cx: &Context<'_>, keys: &[&Key], clusters: &[(Cluster, Ve
     }
     let known = || cx.vocabulary().peers.iter().map(|peer| &**peer);
     for key in keys.iter().filter(|key| !used.contains(key.text.as_str()) && !known().any(|peer| peer == key.text)) {
-        if let Some(near) = nearest(&key.text, known()) {
+        if cx.vocabulary().roles.iter().any(|role| **role == *key.text) {
+            let message = format!("nothing refers to peer `{}`: rows mean the groups that play that role", key.text);
+            let help = "nodes elsewhere are a cluster with `external: true`, and `addresses` in its groups";
+            cx.report.add(key.place.warning(Code::Doubtful, message).help(help));
+        } else if let Some(near) = nearest(&key.text, known()) {
             let finding = key.place.warning(Code::Doubtful, format!("nothing refers to peer `{}`", key.text));
             cx.report.add(finding.help(format!("did you mean `{near}`?")));
         }

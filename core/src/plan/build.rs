@@ -1,18 +1,19 @@
 //! Desired beside observed becomes a plan, or the reasons why none can be made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::blast::blast;
 use super::group::group;
-use super::order::{GroupCalls, order};
+use super::order::{GroupCalls, Place, order};
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError};
-use crate::desired::{Desired, DesiredNetwork};
+use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
-use crate::flow::Flows;
+use crate::flow::{Ask, Flows, Unopened, Why};
 use crate::guard::GuardsInForce;
-use crate::inventory::{Inventory, Network};
-use crate::link::{Unlinked, link, settle_references};
-use crate::name::{ClusterName, NetworkName};
+use crate::inventory::{Inventory, Network, SecurityGroup};
+use crate::link::{Unlinked, Whereabouts, link, settle_references};
+use crate::name::{ClusterName, GroupName, NetworkName};
 use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Pack;
 use crate::proof::{Case, GroupCase, prove};
@@ -47,6 +48,13 @@ pub struct PlanOptions {
     pub allow_gap: BTreeSet<String>,
 }
 
+impl PlanOptions {
+    /// Whether a group gets steps.
+    pub(super) fn select(&self, group: &DesiredGroup) -> bool {
+        self.clusters.as_ref().is_none_or(|only| group.members.iter().any(|(cluster, _)| only.contains(cluster)))
+    }
+}
+
 /// Makes the plan for all networks that could be read; all reasons against it at once.
 pub fn plan(
     inventory: &Inventory,
@@ -61,11 +69,12 @@ pub fn plan(
     let (mut networks, mut calls, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     let (mut gaps, mut errors) = (Vec::new(), Vec::new());
     errors.extend(same_places(&inputs));
-    let elsewhere = named_elsewhere(&inputs);
+    let whereabouts = whereabouts(&inputs, &desired, |group| options.select(group));
     for input in inputs {
         let mut wish = desired.networks.remove(&input.network.name).unwrap_or_default();
         let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
-        settle_references(&mut wish, account, &elsewhere);
+        let lost = settle_references(&mut wish, account, &whereabouts);
+        desired.unopened.extend(not_there(inventory, &input.network.name, &wish, lost));
         let observed = match &input.observed {
             Ok(observed) => observed,
             Err(_) => {
@@ -97,6 +106,7 @@ pub fn plan(
             network: input.network,
             observed: input.observed,
             atoms: wish.atoms,
+            elsewhere: wish.elsewhere,
             groups,
             calls: input.calls,
         });
@@ -107,7 +117,7 @@ pub fn plan(
     }
     let mut notes: Vec<String> = adopted_from(&networks).collect();
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
-    let steps = order(calls);
+    let steps = order(calls, &made_elsewhere(&networks));
     let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps });
     let blast = blast(&networks, &steps, options.max_removals);
     let mut unopened: Vec<_> = flows.unopened.iter().chain(&desired.unopened).cloned().collect();
@@ -142,11 +152,58 @@ pub(super) fn same_places(inputs: &[NetworkInput<'_>]) -> Vec<PlanError> {
     errors
 }
 
-/// The ids of groups as other networks name them: `NETWORK/NAME`.
-pub(super) fn named_elsewhere(inputs: &[NetworkInput<'_>]) -> BTreeMap<String, String> {
-    let read = inputs.iter().filter_map(|i| Some((&i.network.name, i.observed.as_ref().ok()?)));
-    read.flat_map(|(network, o)| o.groups.iter().map(move |g| (format!("{network}/{}", g.name), g.id.to_string())))
-        .collect()
+/// Where groups are that other networks may refer to: what was read, and those of the rest that are `to_be_made`.
+pub(super) fn whereabouts(
+    inputs: &[NetworkInput<'_>],
+    desired: &Desired,
+    to_be_made: impl Fn(&DesiredGroup) -> bool,
+) -> BTreeMap<Elsewhere, Whereabouts> {
+    let mut all = BTreeMap::new();
+    for NetworkInput { network, observed, .. } in inputs {
+        let Ok(observed) = observed else { continue };
+        let named = |group: &GroupName| Elsewhere { network: network.name.clone(), group: group.clone() };
+        for group in &observed.groups {
+            let there = Whereabouts::There { id: group.id.clone(), account: observed.account.clone() };
+            all.insert(named(&group.name), there);
+        }
+        for group in desired.networks.get(&network.name).iter().flat_map(|n| &n.groups).filter(|g| to_be_made(g)) {
+            if let SecurityGroup::Name(name) = &group.security_group {
+                all.entry(named(name)).or_insert(Whereabouts::ToBeMade);
+            }
+        }
+    }
+    all
+}
+
+/// The rows behind rules whose other end nobody has.
+fn not_there(
+    inventory: &Inventory,
+    network: &NetworkName,
+    wish: &DesiredNetwork,
+    lost: Vec<(usize, DesiredRule, Elsewhere)>,
+) -> Vec<Unopened> {
+    let mut rows: BTreeMap<(ClusterName, Arc<str>, Why), BTreeSet<Ask>> = BTreeMap::new();
+    for (place, DesiredRule { rule, reasons }, Elsewhere { network, group }) in lost {
+        let why = Why::GroupNotThere(network, group);
+        let asks = wish.groups[place].members.iter().map(|(cluster, group)| Ask {
+            cluster: cluster.clone(),
+            group: group.clone(),
+            direction: rule.direction,
+            traffic: rule.traffic,
+        });
+        for reason in &reasons {
+            let key = (reason.cluster.clone(), row_word(inventory, reason), why.clone());
+            rows.entry(key).or_default().extend(asks.clone());
+        }
+    }
+    let unopened = rows.into_iter().map(|((cluster, row, why), asks)| Unopened {
+        network: network.clone(),
+        cluster,
+        row,
+        why,
+        asks: asks.into_iter().collect(),
+    });
+    unopened.collect()
 }
 
 pub(super) fn unlinked_errors(network: &NetworkName, unlinked: Unlinked) -> impl Iterator<Item = PlanError> {
@@ -162,9 +219,20 @@ fn unread(input: NetworkInput<'_>, wish: DesiredNetwork) -> NetworkPlan {
         network: input.network,
         observed: input.observed,
         atoms: wish.atoms,
+        elsewhere: wish.elsewhere,
         groups: Vec::new(),
         calls: input.calls,
     }
+}
+
+/// What stands for groups of other networks, and the groups themselves.
+fn made_elsewhere(networks: &[NetworkPlan]) -> BTreeMap<Place, Place> {
+    let atom_there = |e: &Elsewhere| {
+        let network = networks.iter().find(|n| n.network.name == e.network)?;
+        Some((e.network.clone(), network.atoms.get(e.group.as_str())?))
+    };
+    let here = networks.iter().flat_map(|n| n.elsewhere.iter().map(move |(atom, e)| (&n.network.name, *atom, e)));
+    here.filter_map(|(network, atom, e)| Some(((network.clone(), atom), atom_there(e)?))).collect()
 }
 
 /// Groups that added rules refer to, that don't exist, and that no call makes.

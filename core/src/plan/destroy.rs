@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{NetworkInput, case, named_elsewhere, same_places};
+use super::build::{NetworkInput, case, same_places, whereabouts};
 use super::group::{marks, to_add};
 use super::order::{GroupCalls, order};
 use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, StepRule};
@@ -50,15 +50,17 @@ pub fn destroy(
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let (mut networks, mut calls, mut cases) = (Vec::new(), Vec::new(), Vec::new());
     let mut errors = same_places(&inputs);
-    let elsewhere = named_elsewhere(&inputs);
+    let whereabouts = whereabouts(&inputs, &whole, |_| false);
     for input in inputs {
         let name = input.network.name.clone();
         let mut wish = whole.networks.remove(&name).unwrap_or_default();
         let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
-        settle_references(&mut wish, account, &elsewhere);
+        settle_references(&mut wish, account, &whereabouts);
         let mut groups = Vec::new();
         if let Ok(observed) = &input.observed {
-            let smaller = smaller(&wish, rest.networks.get(&name), &elsewhere);
+            let mut rest = rest.networks.get(&name).cloned().unwrap_or_default();
+            settle_references(&mut rest, account, &whereabouts);
+            let smaller = smaller(&wish, &rest);
             // A peer that is gone already needs nothing: nothing is added for it.
             let (linked, _) = link(&wish, observed, ours, input.pack.dialect());
             let (still, _) = link(&smaller, observed, ours, input.pack.dialect());
@@ -95,6 +97,7 @@ pub fn destroy(
             network: input.network,
             observed: input.observed,
             atoms: wish.atoms,
+            elsewhere: wish.elsewhere,
             groups,
             calls: input.calls,
         });
@@ -102,7 +105,7 @@ pub fn destroy(
     if !errors.is_empty() {
         return Err(errors);
     }
-    let steps = order(calls);
+    let steps = order(calls, &BTreeMap::new());
     let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps: Vec::new() });
     Ok(Plan {
         owner: inventory.owner.clone(),
@@ -129,23 +132,18 @@ fn lost(inventory: &Inventory, flows: &Flows, destroyed: &BTreeSet<ClusterName>)
 }
 
 /// The wish without what only destroyed clusters asked for.
-fn smaller(
-    whole: &DesiredNetwork,
-    rest: Option<&DesiredNetwork>,
-    elsewhere: &BTreeMap<String, String>,
-) -> DesiredNetwork {
+fn smaller(whole: &DesiredNetwork, rest: &DesiredNetwork) -> DesiredNetwork {
     let mut smaller = whole.clone();
-    let here = |rest: &DesiredNetwork, rule: Rule| {
+    let here = |rule: Rule| {
         let RulePeer::Opaque(kind, atom, family) = rule.peer else { return Some(rule) };
-        let text = rest.atoms.text(atom);
-        let atom = whole.atoms.get(elsewhere.get(text).map_or(text, String::as_str))?;
+        let atom = whole.atoms.get(rest.atoms.text(atom))?;
         Some(Rule { peer: RulePeer::Opaque(kind, atom, family), ..rule })
     };
     for group in &mut smaller.groups {
-        let same = rest.and_then(|n| Some((n, n.groups.iter().find(|g| g.security_group == group.security_group)?)));
+        let same = rest.groups.iter().find(|g| g.security_group == group.security_group);
         let stays: BTreeSet<(Rule, &Reason)> = same
             .iter()
-            .flat_map(|(n, g)| g.rules.iter().filter_map(|r| Some((here(n, r.rule)?, &r.reasons))))
+            .flat_map(|g| g.rules.iter().filter_map(|r| Some((here(r.rule)?, &r.reasons))))
             .flat_map(|(rule, reasons)| reasons.iter().map(move |reason| (rule, reason)))
             .collect();
         for rule in &mut group.rules {

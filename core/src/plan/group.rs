@@ -64,7 +64,7 @@ pub(super) fn group(
     };
     let wanted = Wanted { add_only: options.add_only, ..linked.wanted.clone() };
     let mut diff = diff(&wanted, existing, ownership, ours);
-    let selected = options.clusters.as_ref().is_none_or(|only| desired.members.iter().any(|(c, _)| only.contains(c)));
+    let selected = options.select(desired);
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
     }

@@ -16,7 +16,9 @@ pub use error::PlanError;
 pub use quota::{QuotaUse, quota_use};
 pub use step::*;
 
-use crate::desired::DesiredRule;
+use std::collections::BTreeMap;
+
+use crate::desired::{DesiredRule, Elsewhere};
 use crate::diff::GroupDiff;
 use crate::flow::{Assumed, Flow, Unopened, WithoutMembers};
 use crate::inventory::{Network, Ownership};
@@ -78,6 +80,8 @@ pub struct NetworkPlan {
     pub observed: Result<Observed, String>,
     /// Names that rules point into.
     pub atoms: Atoms,
+    /// Groups of other networks that rules name while nobody knows their ids.
+    pub elsewhere: BTreeMap<Atom, Elsewhere>,
     /// Groups, sorted by name.
     pub groups: Vec<GroupPlan>,
     /// API calls that reading took.

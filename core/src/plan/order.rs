@@ -7,6 +7,9 @@ use crate::name::NetworkName;
 use crate::pack::Call;
 use crate::rule::{Atom, Direction};
 
+/// A group: its network, and its atom there.
+pub(super) type Place = (NetworkName, Atom);
+
 /// The calls of one group.
 pub(super) struct GroupCalls {
     pub network: NetworkName,
@@ -15,8 +18,9 @@ pub(super) struct GroupCalls {
     pub waves: Vec<Vec<Call>>,
 }
 
-/// Numbers the calls in an order that keeps every dependency.
-pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
+/// Numbers the calls in an order that keeps every dependency; `elsewhere` says which group of another network an atom
+/// stands for.
+pub(super) fn order(groups: Vec<GroupCalls>, elsewhere: &BTreeMap<Place, Place>) -> Vec<Step> {
     let mut steps: Vec<(usize, Step)> = Vec::new();
     for GroupCalls { network, group, waves } in groups {
         for (wave, call) in waves.into_iter().enumerate().flat_map(|(i, calls)| calls.into_iter().map(move |c| (i, c)))
@@ -45,7 +49,7 @@ pub(super) fn order(groups: Vec<GroupCalls>) -> Vec<Step> {
     for (id, step) in (1..).zip(&mut steps) {
         step.id = StepId(id);
     }
-    depend(&mut steps);
+    depend(&mut steps, elsewhere);
     steps
 }
 
@@ -63,12 +67,12 @@ fn phase(step: &Step) -> u8 {
     }
 }
 
-fn depend(steps: &mut [Step]) {
-    let mut created: BTreeMap<(NetworkName, Atom), StepId> = BTreeMap::new();
+fn depend(steps: &mut [Step], elsewhere: &BTreeMap<Place, Place>) {
+    let mut created: BTreeMap<Place, StepId> = BTreeMap::new();
     let mut added: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
     let mut removed: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
-    let mut of_group: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
-    let mut released: BTreeMap<(NetworkName, Atom), Vec<StepId>> = BTreeMap::new();
+    let mut of_group: BTreeMap<Place, Vec<StepId>> = BTreeMap::new();
+    let mut released: BTreeMap<Place, Vec<StepId>> = BTreeMap::new();
     for step in steps {
         let place = |group: Atom| (step.network.clone(), group);
         let of_direction = (step.network.clone(), step.group, step.direction);
@@ -90,7 +94,8 @@ fn depend(steps: &mut [Step]) {
         if step.action != Action::CreateGroup {
             before.extend(created.get(&place(step.group)));
             let referred = step.adds.iter().filter_map(|a| a.rule.peer.group());
-            before.extend(referred.filter_map(|group| created.get(&place(group))));
+            let places = referred.map(|group| elsewhere.get(&place(group)).cloned().unwrap_or_else(|| place(group)));
+            before.extend(places.filter_map(|place| created.get(&place)));
         }
         if step.action == Action::RemoveRules {
             removed.entry(of_direction.clone()).or_default().push(step.id);

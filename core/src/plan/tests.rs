@@ -49,7 +49,7 @@ fn inventory() -> Inventory {
 }
 
 fn wishes(groups: Vec<DesiredGroup>) -> Desired {
-    let part = DesiredNetwork { atoms: atoms(), groups };
+    let part = DesiredNetwork { atoms: atoms(), groups, ..DesiredNetwork::default() };
     Desired { networks: [(network(), part)].into(), ..Desired::default() }
 }
 
@@ -127,7 +127,11 @@ fn names_of_the_inventory_meet_ids_of_the_cloud() {
     let mut known = atoms();
     let id = known.intern("sg-db");
     let have = ObservedGroup { atom: id, ..group("db", &[OPEN], true) };
-    let part = DesiredNetwork { atoms: known, groups: vec![wish("web", &["22/tcp from g:db"]), wish("db", &[])] };
+    let part = DesiredNetwork {
+        atoms: known,
+        groups: vec![wish("web", &["22/tcp from g:db"]), wish("db", &[])],
+        ..DesiredNetwork::default()
+    };
     let desired = Desired { networks: [(network(), part)].into(), ..Desired::default() };
     let aws = Aws(aws_like());
     let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
@@ -254,7 +258,7 @@ fn one_group_named_in_two_ways_is_an_error() {
     let have =
         ObservedGroup { atom: id, id: crate::name::GroupId::new("sg-0a").unwrap(), ..group("web", &[OPEN], true) };
     let by_id = DesiredGroup { security_group: SecurityGroup::parse("sg-0a").unwrap(), atom: id, ..wish("web", &[]) };
-    let part = DesiredNetwork { atoms: known, groups: vec![wish("web", &[]), by_id] };
+    let part = DesiredNetwork { atoms: known, groups: vec![wish("web", &[]), by_id], ..DesiredNetwork::default() };
     let desired = Desired { networks: [(network(), part)].into(), ..Desired::default() };
     let aws = Aws(aws_like());
     let (guards, options) = (GuardsInForce::default(), PlanOptions::default());

@@ -33,6 +33,8 @@ impl Cloud for Counting {
         Ok(Done::default())
     }
 
+    fn made_elsewhere(&self, _: &str, _: &str) {}
+
     fn calls(&self) -> BTreeMap<String, u64> {
         BTreeMap::new()
     }
@@ -56,7 +58,8 @@ async fn run_one_step(cloud: &Counting, journal: &mut Journal) -> Outcome {
         description: None,
     };
     let (atoms, steps) = (&atoms, &[step]);
-    let run = Run { network: &network, owner: &owner, cloud, atoms, steps, settle: Duration::ZERO };
+    let (account, elsewhere, settle) = (None, &BTreeMap::new(), Duration::ZERO);
+    let run = Run { network: &network, owner: &owner, cloud, account, atoms, elsewhere, steps, settle };
     carry_out(&[run], Options::default(), journal, &(), &StopSignal::new()).await
 }
 

@@ -191,6 +191,10 @@ impl Cloud for Aws {
         self.execute_step(step, atoms).await
     }
 
+    fn made_elsewhere(&self, name: &str, id: &str) {
+        self.session.saw_elsewhere(name, id);
+    }
+
     fn calls(&self) -> BTreeMap<String, u64> {
         self.calls.counts()
     }

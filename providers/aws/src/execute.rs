@@ -106,7 +106,8 @@ impl Aws {
             if groups.contains_key(&atom) {
                 continue;
             }
-            let text = atoms.text(atom);
+            let known = self.session.id_of(atoms.text(atom));
+            let text = known.as_deref().unwrap_or(atoms.text(atom));
             let group = match text.split_once('/') {
                 // Group names may have a slash; only digits before it make an account.
                 Some((account, id)) if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) => {

@@ -30,6 +30,11 @@ impl Session {
         known.names.insert(id.to_owned(), name.to_owned());
     }
 
+    /// A group of another network, by what steps here call it; `id` may stand behind its account.
+    pub fn saw_elsewhere(&self, name: &str, id: &str) {
+        self.known().ids.insert(name.to_owned(), id.to_owned());
+    }
+
     /// A group that this run created: EC2 may not know it everywhere for some seconds.
     pub fn made(&self, name: &str, id: &str) {
         self.saw(name, id);

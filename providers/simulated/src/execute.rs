@@ -351,7 +351,7 @@ impl StepRun<'_> {
     async fn permissions<'r>(&self, rules: &'r [StepRule]) -> Result<Vec<(Permission, &'r StepRule)>, Failure> {
         let mut ids: HashMap<Atom, String> = HashMap::new();
         for peer in rules.iter().filter_map(|rule| rule.rule.peer.group()) {
-            if !ids.contains_key(&peer) && other_account(self.atoms.text(peer)).is_none() {
+            if !ids.contains_key(&peer) {
                 ids.insert(peer, self.id_of(peer).await?);
             }
         }
@@ -374,7 +374,7 @@ impl StepRun<'_> {
     /// The id of a group that a step names by id, or by the name under which it was made in this run or an earlier one.
     async fn id_of(&self, group: Atom) -> Result<String, Failure> {
         let text = self.atoms.text(group);
-        if text.starts_with("sg-") {
+        if text.starts_with("sg-") || other_account(text).is_some() {
             return Ok(text.to_owned());
         }
         if let Some(id) = self.cloud.ids().get(text) {

@@ -218,6 +218,10 @@ impl Cloud for Simulated {
         self.execute_step(step, atoms).await
     }
 
+    fn made_elsewhere(&self, name: &str, id: &str) {
+        self.ids().insert(name.to_owned(), id.to_owned());
+    }
+
     fn calls(&self) -> BTreeMap<String, u64> {
         self.lock().counts().iter().map(|(kind, count)| (kind.as_str().to_owned(), *count)).collect()
     }

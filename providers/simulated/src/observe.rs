@@ -36,7 +36,9 @@ impl Simulated {
         let place = self.lock().given().map_or("in memory".to_owned(), |path| path.display().to_string());
         let identity =
             self.lock().given().and_then(|path| std::path::absolute(path).ok()).map(|path| path.display().to_string());
-        Ok(Observed { account: None, groups, place, identity, limits: self.limits() })
+        // Ids are counted: without the network they would name one of another network's groups, too.
+        let account = Some(self.network.to_string());
+        Ok(Observed { account, groups, place, identity, limits: self.limits() })
     }
 
     /// Rules' marks are only read where they decide something: in groups that are shared.

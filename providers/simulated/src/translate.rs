@@ -1,5 +1,6 @@
 //! Between core's words and this cloud's: rules, peers and marks.
 
+use rsgsync_core::inventory::SecurityGroup;
 use rsgsync_core::name::{GroupMark, Mark, Origin};
 use rsgsync_core::rule::{Atom, Atoms, Family, PeerKind, Rule, RulePeer};
 
@@ -64,7 +65,7 @@ pub(crate) fn to_permission(rule: &Rule, atoms: &Atoms, resolve: impl Fn(Atom) -
         RulePeer::Opaque(kind, atom, _) => {
             let text = atoms.text(atom);
             match kind {
-                PeerKind::Group => match other_account(text) {
+                PeerKind::Group => match other_account(&resolve(atom)) {
                     Some((account, group)) => {
                         Peer::OtherAccount { account: account.to_owned(), group: group.to_owned() }
                     }
@@ -79,9 +80,8 @@ pub(crate) fn to_permission(rule: &Rule, atoms: &Atoms, resolve: impl Fn(Atom) -
     Permission { direction, traffic, peer }
 }
 
-/// Account and id of `ACCOUNT/ID`; a name of ours may have a slash, but never an account and an id around it.
+/// Account and id of `ACCOUNT/ID`; here a network's name is its account.
 pub(crate) fn other_account(text: &str) -> Option<(&str, &str)> {
-    let (account, group) = text.split_once('/')?;
-    let digits = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
-    (digits && group.starts_with("sg-")).then_some((account, group))
+    let (account, group) = text.rsplit_once('/')?;
+    matches!(SecurityGroup::parse(group), Ok(SecurityGroup::Id(_))).then_some((account, group))
 }

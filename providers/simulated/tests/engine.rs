@@ -161,6 +161,8 @@ async fn additions_settle_before_removals() {
         network: &network,
         owner: &owner,
         cloud: &cloud,
+        account: None,
+        elsewhere: &Default::default(),
         atoms: &plan.atoms,
         steps: &plan.steps,
         settle: Duration::from_secs(5),
@@ -201,6 +203,10 @@ impl Cloud for Forgetful<'_> {
 
     async fn execute(&self, step: &rsgsync_core::plan::Step, atoms: &Atoms) -> Result<Done, CloudError> {
         if step.action == Action::AddRules { Ok(Done::default()) } else { self.0.execute(step, atoms).await }
+    }
+
+    fn made_elsewhere(&self, name: &str, id: &str) {
+        self.0.made_elsewhere(name, id);
     }
 
     fn calls(&self) -> std::collections::BTreeMap<String, u64> {

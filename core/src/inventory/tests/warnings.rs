@@ -99,6 +99,16 @@ fn a_peer_that_nothing_refers_to_with_nearly_a_known_name() {
 }
 
 #[test]
+fn a_peer_with_the_name_of_a_role() {
+    check_warning(
+        "kube-api-clients: { cidrs",
+        "«rancher-server»: { cidrs",
+        "nothing refers to peer `rancher-server`: rows mean the groups that play that role",
+        "`external: true`",
+    );
+}
+
+#[test]
 fn a_value_that_no_row_needs() {
     check_warning(
         "values: { auth_provider_port: 636 }",

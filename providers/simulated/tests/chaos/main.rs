@@ -111,7 +111,7 @@ fn desired(scenario: &Scenario) -> DesiredNetwork {
         }
     });
     let groups = groups.collect();
-    DesiredNetwork { atoms, groups }
+    DesiredNetwork { atoms, groups, ..DesiredNetwork::default() }
 }
 
 fn wanted_packets(scenario: &Scenario) -> Packets {
@@ -160,6 +160,8 @@ async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
         network: &network,
         owner: &inventory.owner,
         cloud,
+        account: None,
+        elsewhere: &Default::default(),
         atoms: &plan.networks[0].atoms,
         steps: &plan.steps,
         settle: Duration::ZERO,

@@ -123,6 +123,8 @@ impl Plan {
             network: &network,
             owner: &owner,
             cloud,
+            account: None,
+            elsewhere: &Default::default(),
             atoms: &self.atoms,
             steps: &self.steps,
             settle: Duration::ZERO,
