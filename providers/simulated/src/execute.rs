@@ -1,5 +1,6 @@
 //! Carries a step out; safe to repeat, because a batch refused for one rule is looked at again and the rest is sent.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rsgsync_core::plan::{Action, Step, StepRule};
@@ -351,8 +352,8 @@ impl StepRun<'_> {
     async fn permissions<'r>(&self, rules: &'r [StepRule]) -> Result<Vec<(Permission, &'r StepRule)>, Failure> {
         let mut ids: HashMap<Atom, String> = HashMap::new();
         for peer in rules.iter().filter_map(|rule| rule.rule.peer.group()) {
-            if !ids.contains_key(&peer) {
-                ids.insert(peer, self.id_of(peer).await?);
+            if let Entry::Vacant(free) = ids.entry(peer) {
+                free.insert(self.id_of(peer).await?);
             }
         }
         let resolve = |atom: Atom| ids.get(&atom).cloned().unwrap_or_default();
