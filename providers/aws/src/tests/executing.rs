@@ -68,6 +68,20 @@ async fn rules_that_name_groups_made_in_this_run_are_sent_with_their_ids() {
 }
 
 #[tokio::test]
+async fn rules_that_name_a_group_made_in_another_network_are_sent_with_its_id_and_account() {
+    let mut atoms = Atoms::new();
+    let etcd = atoms.intern("sg-1");
+    let replay = Replay::new([yes()]);
+    let aws = aws(&replay);
+    aws.made_elsewhere("hub › db", "222233334444/sg-0b");
+    let rules = vec![rule_from("2379/tcp", group_peer(&mut atoms, "hub › db"))];
+    aws.execute(&adding(etcd, rules), &atoms).await.unwrap();
+    let asked = replay.asked(0);
+    assert_eq!(asked.values("IpPermissions.1.Groups", "GroupId"), ["sg-0b"]);
+    assert_eq!(asked.value("IpPermissions.1.Groups.1.UserId"), Some("222233334444"));
+}
+
+#[tokio::test]
 async fn rules_of_a_direction_are_one_authorize_with_tags_for_rules() {
     let mut atoms = Atoms::new();
     let id = atoms.intern("sg-1");
