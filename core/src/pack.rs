@@ -14,6 +14,16 @@ pub trait Pack {
     ///
     /// Pure: the same changes give the same calls.
     fn pack(&self, changes: &GroupChanges, limits: &Limits) -> Vec<Call>;
+
+    /// Why this cloud has no rule that says `rule`, as the end of a sentence; `None`: it has one.
+    fn unsayable(&self, _rule: &Rule) -> Option<String> {
+        None
+    }
+
+    /// Why this cloud makes no group of this name, as the end of a sentence; `None`: it does.
+    fn refuses_name(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What a cloud's rules can say.

@@ -157,6 +157,13 @@ fn an_alias_bomb() {
 }
 
 #[test]
+fn a_name_that_the_cloud_refuses_is_refused_before_any_call() {
+    let scene = scene(&NODES.replace("security_group: rancher-nodes", "security_group: sg-web"));
+    scene.run(&["apply"]).exits(1).complains("`sg-web`").complains("sg-*").complains("spelling");
+    assert_eq!(scene.read("cloud.json"), None);
+}
+
+#[test]
 fn all_errors_come_at_once() {
     let text = changed("network: lab", "network: lap").replace("[etcd,", "[etdc,");
     assert_bytes_refused(text.as_bytes(), &["unknown network: `lap`", "unknown role: `etdc`"]);

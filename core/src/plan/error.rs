@@ -2,6 +2,7 @@
 
 use crate::link::MissingPeer;
 use crate::name::{ClusterName, Mark, NetworkName};
+use crate::traffic::Traffic;
 
 /// Why no plan can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +32,30 @@ pub enum PlanError {
         group: String,
         /// The other's mark.
         mark: Mark,
+    },
+    /// The cloud has no such rules.
+    #[error("security group `{group}` of network `{network}` can't have {traffic} ({row}): {why}")]
+    Unsayable {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+        /// What is to be let through.
+        traffic: Traffic,
+        /// The row that asks for it.
+        row: String,
+        /// What the cloud can't say.
+        why: String,
+    },
+    /// The cloud makes no group of this name.
+    #[error("security group `{group}` of network `{network}` can't be made: {why}")]
+    NoSuchName {
+        /// The network.
+        network: NetworkName,
+        /// The name.
+        group: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A rule names a group that is neither there nor to be made.
     #[error("network `{network}`: {missing}")]
@@ -120,6 +145,8 @@ impl PlanError {
                 "write `ownership: shared`, add the mark's cluster to this inventory, or pass `--take-over` when that owner is gone"
             }
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
+            Self::Unsayable { .. } => "waive the row, or give it another peer with `narrow`",
+            Self::NoSuchName { .. } => "name it otherwise; is it an id, check its spelling",
             Self::StillReferenced { .. } => "remove that rule by hand, or ask whoever made it",
             Self::Quota { .. } => {
                 "raise the quota with your provider and state it, `aws: { quotas: { rules_per_group: N } }`, use fewer and wider peers, \

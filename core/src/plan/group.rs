@@ -88,6 +88,13 @@ pub(super) fn group(
         changes.removes = of_fate(&[Fate::Remove]).map(with_seen).collect();
         changes.joins = of_fate(&[Fate::Join]).map(|r| with_marks(r, marks.clone())).collect();
         changes.leaves = of_fate(&[Fate::Leave]).map(with_seen).collect();
+        if let Some((add, why)) = changes.adds.iter().find_map(|a| Some((a, input.pack.unsayable(&a.rule)?))) {
+            let row = add.reasons.first().map(|r| format!("{}/{}", r.profile, r.row)).unwrap_or_default();
+            return Err(PlanError::Unsayable { network, group: name, traffic: add.rule.traffic, row, why });
+        }
+        if let Some(why) = input.pack.refuses_name(&name).filter(|_| linked.observed.is_none()) {
+            return Err(PlanError::NoSuchName { network, group: name, why });
+        }
         if linked.observed.is_none() {
             changes.create = Some(group_description(linked, ours.owner, dialect));
             changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();

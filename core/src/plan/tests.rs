@@ -8,7 +8,7 @@ use crate::inventory::{EgressMode, Inventory, SecurityGroup};
 use crate::name::{GroupMark, Mark, Origin};
 use crate::observed::{Limit, LimitSource, Limits};
 use crate::pack::{Call, Dialect, GroupChanges, Pack, one_call_a_direction};
-use crate::rule::Family;
+use crate::rule::{Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
 
@@ -21,6 +21,11 @@ impl Pack for Aws {
 
     fn pack(&self, changes: &GroupChanges, _: &Limits) -> Vec<Call> {
         one_call_a_direction(changes, &self.0)
+    }
+
+    fn unsayable(&self, rule: &Rule) -> Option<String> {
+        let ports = rule.traffic.protocol() == traffic::Protocol::parse("sctp").unwrap() && rule.traffic.ports().is_some();
+        ports.then(|| "no ports for sctp".to_owned())
     }
 }
 
@@ -102,6 +107,16 @@ fn groups_that_refer_to_each_other_are_made_before_their_rules() {
     let circle = vec![wish("web", &["22/tcp from g:db"]), wish("db", &["5432/tcp from g:web"])];
     let expected = ["create_group web", "create_group db", "add_rules web <- 1 2", "add_rules db <- 1 2"];
     assert_eq!(steps(&plan_of(circle, vec![])), expected);
+}
+
+#[test]
+fn what_the_cloud_has_no_rule_for_is_refused_before_any_call() {
+    let errors = try_plan(vec![wish("web", &["5000/sctp from g:web"])], vec![], &PlanOptions::default()).unwrap_err();
+    assert!(matches!(errors.as_slice(), [PlanError::Unsayable { .. }]), "{errors:?}");
+    assert_eq!(
+        errors[0].to_string(),
+        "security group `web` of network `eu` can't have 5000/sctp (p@1/r): no ports for sctp"
+    );
 }
 
 #[test]

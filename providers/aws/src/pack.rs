@@ -10,6 +10,7 @@ use rsgsync_core::rule::{Cidr, Direction, Rule, RulePeer};
 use rsgsync_core::traffic::Traffic;
 
 use crate::connect::Aws;
+use crate::translate;
 
 /// What EC2's rules can say.
 pub(crate) fn dialect() -> Dialect {
@@ -37,6 +38,18 @@ impl Pack for Aws {
 
     fn pack(&self, changes: &GroupChanges, _limits: &Limits) -> Vec<Call> {
         one_call_a_direction(changes, &self.dialect).into_iter().flat_map(split_by_marks).collect()
+    }
+
+    fn unsayable(&self, rule: &Rule) -> Option<String> {
+        translate::unsayable(rule).map(|why| why.to_string())
+    }
+
+    fn refuses_name(&self, name: &str) -> Option<String> {
+        // CreateSecurityGroup, GroupName: "cannot start with sg-"; `default` is every VPC's own.
+        match name {
+            "default" => Some("AWS keeps that name for each VPC's own group".to_owned()),
+            _ => name.to_ascii_lowercase().starts_with("sg-").then(|| "on AWS no name begins with `sg-`".to_owned()),
+        }
     }
 }
 

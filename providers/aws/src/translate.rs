@@ -163,6 +163,17 @@ fn ports(traffic: Traffic) -> Result<(String, Option<i32>, Option<i32>), Unsayab
     Ok((protocol.contract_word(), Some(from), Some(to)))
 }
 
+/// Why EC2 has no rule that says this one.
+pub(crate) fn unsayable(rule: &Rule) -> Option<Unsayable> {
+    match rule.peer {
+        RulePeer::Opaque(PeerKind::AddressGroup, ..) => Some(Unsayable::Peer("address groups")),
+        RulePeer::Opaque(PeerKind::ServiceAccount, ..) => Some(Unsayable::Peer("service accounts")),
+        RulePeer::Opaque(PeerKind::Group | PeerKind::PrefixList, ..) | RulePeer::Addresses(_) => {
+            ports(rule.traffic).err()
+        }
+    }
+}
+
 /// The permissions that say `rules`, as few as can be: rules of the same traffic share one.
 ///
 /// `groups` has every group that the rules refer to.

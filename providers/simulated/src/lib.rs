@@ -199,6 +199,10 @@ fn help(code: &str) -> Option<&'static str> {
 }
 
 impl Pack for Simulated {
+    fn refuses_name(&self, name: &str) -> Option<String> {
+        world::check_group_name(name).err().map(|refusal| refusal.message)
+    }
+
     fn dialect(&self) -> &Dialect {
         &self.dialect
     }

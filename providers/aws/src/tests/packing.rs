@@ -4,10 +4,10 @@ use rsgsync_core::name::Origin;
 use rsgsync_core::observed::Limits;
 use rsgsync_core::pack::{Call, GroupChanges, Pack};
 use rsgsync_core::plan::{Action, StepRule};
-use rsgsync_core::rule::{Direction, Rule};
+use rsgsync_core::rule::{Atoms, Direction, Family, PeerKind, Rule, RulePeer};
 use serde_json::json;
 
-use super::{mark, marked, network, rule};
+use super::{mark, marked, network, rule, rule_from};
 use crate::Aws;
 
 fn pack(changes: &GroupChanges) -> Vec<Call> {
@@ -51,6 +51,19 @@ fn a_changed_group_is_one_authorize_and_one_revoke_a_direction() {
             (Action::RemoveRules, Some(Direction::Egress)),
         ]
     );
+}
+
+#[test]
+fn what_ec2_has_no_rule_or_name_for_is_known_beforehand() {
+    let aws = Aws::connect(&network(json!({}))).unwrap();
+    let account = RulePeer::Opaque(PeerKind::ServiceAccount, Atoms::new().intern("x"), Family::Both);
+    let unsayable = |rule: StepRule| aws.unsayable(&rule.rule).unwrap_or_default();
+    assert!(unsayable(rule("5000/sctp", "10.0.0.0/8")).contains("whatever the ports"));
+    assert!(unsayable(rule_from("22/tcp", account)).contains("service accounts"));
+    assert_eq!(unsayable(rule("sctp", "10.0.0.0/8")), "");
+    assert_eq!(unsayable(rule("22/tcp", "10.0.0.0/8")), "");
+    assert!(aws.refuses_name("SG-web").is_some() && aws.refuses_name("default").is_some());
+    assert_eq!(aws.refuses_name("web-sg-1"), None);
 }
 
 #[test]
