@@ -132,6 +132,9 @@ pub struct Selection {
     /// Remove redundant rules and bring descriptions up to date, too
     #[arg(long)]
     pub tidy: bool,
+    /// Remove orphans, too: groups that we made, and our rules in others, that the inventory no longer names
+    #[arg(long, conflicts_with = "clusters")]
+    pub prune: bool,
     /// Take exclusive groups over that carry another owner's mark
     #[arg(long)]
     pub take_over: bool,
@@ -144,7 +147,7 @@ pub struct Changes {
     #[command(flatten)]
     pub selection: Selection,
     /// Plan no removal at all
-    #[arg(long, conflicts_with = "tidy")]
+    #[arg(long, conflicts_with_all = ["tidy", "prune"])]
     pub add_only: bool,
     /// Allow so many removals (without it: 10, a third of a group, and never a group's last rule)
     #[arg(long, value_name = "N")]

@@ -111,11 +111,13 @@ pub struct Opened {
     pub cloud: Box<dyn Cloud>,
 }
 
-/// Opens the clouds of networks that have groups, or that groups of others refer to; makes no call.
-pub fn open(wish: &Wish) -> Result<Vec<Opened>, Failure> {
+/// Opens the clouds of networks that have groups, or that groups of others refer to, with `prune` of all networks; makes no
+/// call.
+pub fn open(wish: &Wish, prune: bool) -> Result<Vec<Opened>, Failure> {
     let referred: BTreeSet<&NetworkName> =
         wish.desired.networks.values().flat_map(|d| d.elsewhere.values()).map(|e| &e.network).collect();
-    let used = |n: &&Network| wish.desired.networks.contains_key(&n.name) || referred.contains(&n.name);
+    let used =
+        |n: &&Network| prune || wish.desired.networks.contains_key(&n.name) || referred.contains(&n.name);
     let opened = wish
         .inventory
         .networks
@@ -152,7 +154,7 @@ pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &
     let mut parts: Vec<_> =
         opened.iter().map(|o| desired.networks.remove(&o.network.name).unwrap_or_default()).collect();
     let owner = &wish.inventory.owner;
-    let clusters = &wish.inventory.clusters.keys().cloned().collect();
+    let clusters = &wish.inventory.written();
     let reads = opened.iter().zip(&mut parts).map(|(opened, part)| async move {
         let mut scope = scope(&wish.desired, &opened.network.name, owner, clusters);
         if with_marks {
@@ -218,7 +220,7 @@ pub fn make_destruction(
 
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
-    let Changes { selection: Selection { clusters, tidy, take_over }, add_only, max_removals, allow_gap } = changes;
+    let Changes { selection: Selection { clusters, tidy, prune, take_over }, add_only, max_removals, allow_gap } = changes;
     let rows: BTreeSet<&str> = wish.flows.flows.iter().map(|f| &*f.reason.row).collect();
     for row in allow_gap {
         if !rows.contains(row.rsplit('/').next().unwrap_or_default()) {
@@ -230,6 +232,7 @@ pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failu
         clusters: wish.clusters(clusters)?,
         add_only: *add_only,
         tidy: *tidy,
+        prune: *prune,
         take_over: *take_over,
         max_removals: *max_removals,
         allow_gap: allow_gap.iter().cloned().collect(),

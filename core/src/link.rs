@@ -10,8 +10,8 @@ use crate::observed::{Observed, ObservedGroup, Ours, Scope, ScopeGroup};
 use crate::pack::Dialect;
 use crate::rule::{Atom, Family, PeerKind, Rule, RulePeer};
 
-/// What to read of a network: its groups, those that their rules name without managing them, and those that other
-/// networks refer to by name.
+/// What to read of a network: its groups, those that their rules name without managing them, those that other networks
+/// refer to by name, and whatever carries a mark of the owner.
 pub fn scope(desired: &Desired, network: &NetworkName, owner: &Owner, clusters: &BTreeSet<ClusterName>) -> Scope {
     let none = DesiredNetwork::default();
     let wish = desired.networks.get(network).unwrap_or(&none);
@@ -26,7 +26,8 @@ pub fn scope(desired: &Desired, network: &NetworkName, owner: &Owner, clusters: 
         .filter(|group| matches!(group, SecurityGroup::Name(_)) && !names_another_account(group.as_str()))
         .collect();
     let peers = peers.into_iter().map(|group| ScopeGroup { group, ownership: Some(Ownership::Exclusive) });
-    Scope { owner: owner.clone(), clusters: clusters.clone(), groups: managed.chain(peers).collect() }
+    let groups = managed.chain(peers).collect();
+    Scope { owner: owner.clone(), clusters: clusters.clone(), groups, marked: true }
 }
 
 fn peer_groups(network: &DesiredNetwork) -> impl Iterator<Item = Atom> {

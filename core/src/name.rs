@@ -174,6 +174,12 @@ pub struct GroupMark {
     pub origin: Origin,
 }
 
+impl fmt::Display for GroupMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.mark, self.origin.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,12 +31,28 @@ pub struct Scope {
     pub clusters: BTreeSet<ClusterName>,
     /// The groups that the inventory names; no two alike.
     pub groups: Vec<ScopeGroup>,
+    /// Also every group that carries a mark of the owner, whatever its cluster: among them are orphans.
+    pub marked: bool,
 }
 
 impl Scope {
     /// Whose marks are ours.
     pub fn ours(&self) -> Ours<'_> {
         Ours { owner: &self.owner, clusters: &self.clusters }
+    }
+
+    /// Whether the marks of a group's rules decide something: where the group is shared, or where nobody asked for it and
+    /// it isn't simply to be deleted.
+    pub fn needs_rule_marks(&self, group: &ObservedGroup) -> bool {
+        let same = |asked: &&ScopeGroup| match &asked.group {
+            SecurityGroup::Name(name) => *name == group.name,
+            SecurityGroup::Id(id) => *id == group.id,
+        };
+        let ours = self.ours();
+        match self.groups.iter().find(same) {
+            Some(asked) => group.ownership(asked.ownership, ours) == Ownership::Shared,
+            None => group.marks.iter().any(|m| ours.is(&m.mark)) && !group.is_only_made_by(ours),
+        }
     }
 }
 
@@ -49,7 +65,7 @@ pub struct ScopeGroup {
     pub ownership: Option<Ownership>,
 }
 
-/// What one network has, of the groups that were asked for.
+/// What one network has, of the groups that were asked for or found by their marks.
 ///
 /// The caller passes the network's [`crate::rule::Atoms`] to the provider; every atom in here is of that table.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +80,8 @@ pub struct Observed {
     pub identity: Option<String>,
     /// Quotas, and where each is from.
     pub limits: Limits,
+    /// How much of the quotas is used that groups share.
+    pub usage: Usage,
 }
 
 /// A group as the cloud has it.
@@ -115,6 +133,11 @@ impl ObservedGroup {
         self.marks.iter().any(|m| ours.is(&m.mark) && m.origin == Origin::Made)
     }
 
+    /// Whether rsgsync made it for us, and nobody else's mark is on it: then it is ours to delete.
+    pub fn is_only_made_by(&self, ours: Ours<'_>) -> bool {
+        self.made_by(ours) && self.other_mark(ours).is_none()
+    }
+
     /// A mark that isn't ours: another owner's, or of a cluster that doesn't stand in the inventory.
     pub fn other_mark(&self, ours: Ours<'_>) -> Option<&Mark> {
         self.marks.iter().map(|m| &m.mark).find(|mark| !ours.is(mark))
@@ -130,6 +153,17 @@ pub enum LimitSource {
     Configured,
     /// The cloud's documented default.
     Assumed,
+}
+
+impl LimitSource {
+    /// `read`, `configured` or `assumed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Configured => "configured",
+            Self::Assumed => "assumed",
+        }
+    }
 }
 
 /// A quota.
@@ -150,4 +184,13 @@ pub struct Limits {
     pub groups: Option<Limit>,
     /// Rules of the whole project, both directions.
     pub rules: Option<Limit>,
+}
+
+/// What there is in a whole network, everybody's; `None`: reading didn't tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Groups that count towards [`Limits::groups`].
+    pub groups: Option<u32>,
+    /// Rules that count towards [`Limits::rules`], both directions.
+    pub rules: Option<u32>,
 }

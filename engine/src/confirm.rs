@@ -80,6 +80,7 @@ fn scope_of(run: &Run<'_>, additions: &[&Step], made: &Made) -> Scope {
         owner: run.owner.clone(),
         clusters: Default::default(),
         groups: texts.into_iter().filter_map(group).collect(),
+        marked: false,
     }
 }
 

@@ -15,7 +15,7 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
     let wish = context.wish()?;
     wish.refuse_guarded()?;
     let options = plan_options(&wish, &args.changes)?;
-    let opened = open(&wish)?;
+    let opened = open(&wish, options.prune)?;
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;

@@ -11,7 +11,7 @@ use crate::running::{ask, can_ask, carry};
 pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Failure> {
     let wish = context.wish()?;
     let clusters = wish.clusters(&args.clusters)?;
-    let opened = open(&wish)?;
+    let opened = open(&wish, false)?;
     let readings = observe(&wish, &opened, true, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;

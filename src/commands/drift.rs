@@ -14,11 +14,12 @@ pub async fn run(context: &Context<'_>, args: &Selection) -> Result<Exit, Failur
     let options = PlanOptions {
         clusters: wish.clusters(&args.clusters)?,
         tidy: args.tidy,
+        prune: args.prune,
         take_over: args.take_over,
         ..PlanOptions::default()
     };
     wish.refuse_guarded()?;
-    let opened = open(&wish)?;
+    let opened = open(&wish, args.prune)?;
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::flow::{Assumed, Reason, WithoutMembers};
 use crate::inventory::Ownership;
 use crate::name::{ClusterName, NetworkName, NodeGroupName};
-use crate::plan::{Action, GroupStatus, StepId};
+use crate::plan::{Action, GroupStatus, Prune, StepId};
 
 /// The version of the format that this program writes.
 pub const VERSION: u32 = 1;
@@ -37,8 +37,11 @@ pub struct Document {
     pub owner: String,
     /// Networks, in the inventory's order.
     pub networks: Vec<NetworkEntry>,
-    /// One entry a node group.
+    /// One entry a node group, and one a cluster that an orphan is marked for and that the plan prunes.
     pub groups: Vec<GroupEntry>,
+    /// Groups that carry our mark and that the inventory no longer names.
+    #[serde(default)]
+    pub orphans: Vec<OrphanEntry>,
     /// Steps, in an order that keeps every dependency.
     pub steps: Vec<StepEntry>,
     /// Groups that steps touch, as they were read.
@@ -104,6 +107,9 @@ pub struct QuotaEntry {
     pub at_most: u32,
     /// `read`, `configured` or `assumed`.
     pub source: String,
+    /// How much of it is used before the plan, everybody's; null for a quota that each group has, and where unknown.
+    #[serde(default)]
+    pub used: Option<u32>,
 }
 
 /// One node group's security group.
@@ -113,8 +119,8 @@ pub struct GroupEntry {
     pub network: NetworkName,
     /// Whose.
     pub cluster: ClusterName,
-    /// The node group.
-    pub group: NodeGroupName,
+    /// The node group; null for an orphan.
+    pub group: Option<NodeGroupName>,
     /// The security group's name, or its id where the inventory gives that.
     pub security_group: String,
     /// Its id; null while it doesn't exist.
@@ -131,6 +137,23 @@ pub struct GroupEntry {
     pub quota: Option<u32>,
     /// What that quota counts: `ingress ipv4`.
     pub quota_of: Option<String>,
+}
+
+/// A group that carries our mark and that the inventory no longer names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrphanEntry {
+    /// Where.
+    pub network: NetworkName,
+    /// Its name.
+    pub security_group: String,
+    /// Its id.
+    pub id: String,
+    /// The owner's marks on it, `OWNER/CLUSTER=ORIGIN`.
+    pub marks: Vec<String>,
+    /// What `--prune` does with it.
+    pub prune: Prune,
+    /// How many of its rules go with that.
+    pub rules: usize,
 }
 
 /// One API call.
@@ -345,9 +368,9 @@ pub struct DriftEntry {
     pub network: NetworkName,
     /// The group.
     pub security_group: String,
-    /// `missing`, `unexpected` or `group_missing`.
+    /// `missing`, `unexpected`, `group_missing`, or, with `--prune`, `group_unexpected`.
     pub kind: String,
-    /// The rule; null for `group_missing`.
+    /// The rule; null for a group.
     pub rule: Option<RuleEntry>,
 }
 

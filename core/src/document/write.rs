@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::seal::{checksum, digest};
 use super::{
-    Document, DriftEntry, ExemptEntry, FlowEntry, GroupEntry, GuardEntry, NetworkEntry, ObservedEntry, PeerEntry,
+    Document, DriftEntry, ExemptEntry, FlowEntry, GroupEntry, GuardEntry, NetworkEntry, ObservedEntry, OrphanEntry, PeerEntry,
     ProofEntry, QuotaEntry, RuleEntry, RulesEntry, StepEntry, UnopenedEntry, VERSION, WitnessEntry,
 };
 use crate::diff::Fate;
 use crate::flow::{End, Flow};
 use crate::guard::{Guard, GuardsInForce};
 use crate::name::NetworkName;
-use crate::observed::{Limit, LimitSource, Limits};
+use crate::observed::{Limit, Limits, Observed};
 use crate::plan::{Action, GroupStatus, NetworkPlan, Plan, Step, StepRule};
 use crate::proof::{ASSUMPTIONS, Fault, PacketPeer, Witness};
 use crate::rule::{Atom, Direction, Family, PeerKind, Rule, RulePeer};
@@ -33,6 +33,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
         owner: plan.owner.to_string(),
         networks: plan.networks.iter().map(network_entry).collect(),
         groups: plan.networks.iter().flat_map(group_entries).collect(),
+        orphans: plan.networks.iter().flat_map(orphan_entries).collect(),
         steps,
         observed: observed_entries(plan, &touched),
         required: required_entries(plan, &touched),
@@ -76,8 +77,10 @@ pub fn drift(plan: &Plan) -> Vec<DriftEntry> {
                 kind: kind.to_owned(),
                 rule,
             };
-            if group.status == GroupStatus::Create {
-                out.push(entry("group_missing", None));
+            match group.status {
+                GroupStatus::Create => out.push(entry("group_missing", None)),
+                GroupStatus::Delete => out.push(entry("group_unexpected", None)),
+                GroupStatus::Adopt | GroupStatus::Change | GroupStatus::InSync | GroupStatus::Skipped => {}
             }
         }
     }
@@ -135,31 +138,31 @@ fn network_entry(network: &NetworkPlan) -> NetworkEntry {
         at: network.network.at.clone(),
         status: if observed.is_ok() { "ok" } else { "error" }.to_owned(),
         error: observed.err().cloned(),
-        quotas: observed.map(|o| quotas(&o.limits)).unwrap_or_default(),
+        quotas: observed.map(quotas).unwrap_or_default(),
     }
 }
 
-fn quotas(limits: &Limits) -> BTreeMap<String, QuotaEntry> {
-    let Limits { rules_per_group, groups, rules } = limits;
-    let entry = |limit: &Limit| QuotaEntry {
-        at_most: limit.at_most,
-        source: match limit.source {
-            LimitSource::Read => "read",
-            LimitSource::Configured => "configured",
-            LimitSource::Assumed => "assumed",
-        }
-        .to_owned(),
-    };
-    let all = [("rules_per_group", rules_per_group), ("groups", groups), ("rules", rules)];
-    all.into_iter().filter_map(|(name, limit)| Some((name.to_owned(), entry(limit.as_ref()?)))).collect()
+fn quotas(observed: &Observed) -> BTreeMap<String, QuotaEntry> {
+    let Limits { rules_per_group, groups, rules } = observed.limits;
+    let usage = observed.usage;
+    let all = [("rules_per_group", rules_per_group, None), ("groups", groups, usage.groups), ("rules", rules, usage.rules)];
+    let entries = all.into_iter().filter_map(|(name, limit, used)| {
+        let Limit { at_most, source } = limit?;
+        Some((name.to_owned(), QuotaEntry { at_most, source: source.as_str().to_owned(), used }))
+    });
+    entries.collect()
 }
 
 fn group_entries(network: &NetworkPlan) -> Vec<GroupEntry> {
-    let entries = network.groups.iter().flat_map(|group| {
-        group.members.iter().map(|(cluster, member)| GroupEntry {
+    let mut entries = Vec::new();
+    for group in &network.groups {
+        let of_orphan = network.orphans.iter().filter(|o| o.atom == group.atom).flat_map(|o| &o.marks);
+        let of_orphan = of_orphan.map(|m| (&m.mark.cluster, None));
+        let members = group.members.iter().map(|(cluster, member)| (cluster, Some(member)));
+        entries.extend(members.chain(of_orphan).map(|(cluster, member)| GroupEntry {
             network: network.network.name.clone(),
             cluster: cluster.clone(),
-            group: member.clone(),
+            group: member.cloned(),
             security_group: network.group_name(group.atom).to_owned(),
             id: network.observed_group(group.atom).map(|g| g.id.to_string()),
             ownership: group.ownership.as_str().to_owned(),
@@ -168,9 +171,23 @@ fn group_entries(network: &NetworkPlan) -> Vec<GroupEntry> {
             rules_after: group.rules_after,
             quota: group.quota.as_ref().map(|q| q.of),
             quota_of: group.quota.as_ref().map(|q| q.what.clone()),
+        }));
+    }
+    entries
+}
+
+fn orphan_entries(network: &NetworkPlan) -> impl Iterator<Item = OrphanEntry> {
+    network.orphans.iter().filter_map(|orphan| {
+        let group = network.observed_group(orphan.atom)?;
+        Some(OrphanEntry {
+            network: network.network.name.clone(),
+            security_group: group.name.to_string(),
+            id: group.id.to_string(),
+            marks: orphan.marks.iter().map(ToString::to_string).collect(),
+            prune: orphan.prune,
+            rules: orphan.rules,
         })
-    });
-    entries.collect()
+    })
 }
 
 fn step_entry(step: &Step, network: &NetworkPlan) -> StepEntry {
@@ -273,7 +290,7 @@ fn observed_entries(plan: &Plan, touched: &BTreeSet<(&NetworkName, Atom)>) -> Ve
                 security_group: group.name.to_string(),
                 id: group.id.to_string(),
                 revision: group.revision.clone(),
-                marks: group.marks.iter().map(|m| format!("{}={}", m.mark, m.origin.as_str())).collect(),
+                marks: group.marks.iter().map(ToString::to_string).collect(),
                 rules: rules.collect(),
             });
         }

@@ -1,6 +1,6 @@
 //! What an inventory says, once it is known to be right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,6 +31,13 @@ pub struct Inventory {
     pub networks: IndexMap<NetworkName, Network>,
     /// By name, in the order of the files.
     pub clusters: IndexMap<ClusterName, Cluster>,
+}
+
+impl Inventory {
+    /// The clusters that this inventory writes, and whose marks are therefore ours: all but the `external` ones.
+    pub fn written(&self) -> BTreeSet<ClusterName> {
+        self.clusters.values().filter(|cluster| !cluster.external).map(|cluster| cluster.name.clone()).collect()
+    }
 }
 
 /// Where groups live.

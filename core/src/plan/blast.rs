@@ -1,6 +1,6 @@
 //! How much a plan takes away, and whether apply wants the user's word for it.
 
-use super::{Action, NetworkPlan, Step, StepRule};
+use super::{Action, GroupStatus, NetworkPlan, Step, StepRule};
 use crate::diff::Fate;
 use crate::rule::Direction;
 
@@ -21,6 +21,9 @@ pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Opti
             let ours =
                 group.diff.fates.iter().filter(|f| !matches!(f, Fate::Foreign | Fate::Satisfies | Fate::Join)).count();
             let name = &group.security_group;
+            if group.status == GroupStatus::Delete && goes > 0 {
+                return Some(format!("`{name}` would be deleted, and {goes} rules with it"));
+            }
             let emptied = |direction: Direction| {
                 let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
                 let had = observed.iter().filter(|r| r.rule.direction == direction).count();

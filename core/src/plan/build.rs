@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::blast::blast;
+use super::draft::Draft;
 use super::group::group;
-use super::order::{GroupCalls, Place, order};
+use super::order::{GroupCalls, Place};
+use super::orphan::{Orphan, doomed, orphans, pruned};
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
@@ -16,7 +18,7 @@ use crate::link::{Unlinked, Whereabouts, link, settle_references};
 use crate::name::{ClusterName, GroupName, NetworkName};
 use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Pack;
-use crate::proof::{Case, GroupCase, prove};
+use crate::proof::GroupCase;
 use crate::rule::{Atom, Cidr, PeerKind, RulePeer};
 
 /// One network: what it should have, what it has, and how its cloud packs calls.
@@ -40,6 +42,8 @@ pub struct PlanOptions {
     pub add_only: bool,
     /// Remove redundant rules and bring descriptions up to date, too.
     pub tidy: bool,
+    /// Remove orphans, too; never together with `clusters` or `add_only`, which win.
+    pub prune: bool,
     /// Take exclusive groups over that carry another owner's mark.
     pub take_over: bool,
     /// As many removals are fine.
@@ -53,6 +57,10 @@ impl PlanOptions {
     pub(super) fn select(&self, group: &DesiredGroup) -> bool {
         self.clusters.as_ref().is_none_or(|only| group.members.iter().any(|(cluster, _)| only.contains(cluster)))
     }
+
+    fn prunes(&self) -> bool {
+        self.prune && self.clusters.is_none() && !self.add_only
+    }
 }
 
 /// Makes the plan for all networks that could be read; all reasons against it at once.
@@ -64,61 +72,52 @@ pub fn plan(
     guards: &GuardsInForce,
     options: &PlanOptions,
 ) -> Result<Plan, Vec<PlanError>> {
-    let clusters: BTreeSet<ClusterName> = inventory.clusters.keys().cloned().collect();
+    let clusters = inventory.written();
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
-    let (mut networks, mut calls, mut cases) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut gaps, mut errors) = (Vec::new(), Vec::new());
-    errors.extend(same_places(&inputs));
+    let mut draft = Draft::of(&inputs);
     let whereabouts = whereabouts(&inputs, &desired, |group| options.select(group));
     for input in inputs {
-        let mut wish = desired.networks.remove(&input.network.name).unwrap_or_default();
+        let name = &input.network.name;
+        let mut wish = desired.networks.remove(name).unwrap_or_default();
         let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
         let lost = settle_references(&mut wish, account, &whereabouts);
-        desired.unopened.extend(not_there(inventory, &input.network.name, &wish, lost));
-        let observed = match &input.observed {
-            Ok(observed) => observed,
-            Err(_) => {
-                networks.push(unread(input, wish));
-                continue;
-            }
+        desired.unopened.extend(not_there(inventory, name, &wish, lost));
+        let Ok(observed) = &input.observed else {
+            draft.networks.push(network_plan(input, wish, Vec::new(), Vec::new()));
+            continue;
         };
         let dialect = input.pack.dialect();
         let (linked, unlinked) = link(&wish, observed, ours, dialect);
-        errors.extend(unlinked_errors(&input.network.name, unlinked));
+        draft.errors.extend(unlinked_errors(name, unlinked));
+        let orphaned = orphans(inventory, observed, &linked, ours);
+        let doomed = if options.prunes() { doomed(&orphaned) } else { BTreeSet::new() };
         let mut groups = Vec::new();
         for linked in linked {
-            let made = group(&linked, &input, observed, ours, options);
-            let made = match made {
+            let made = match group(&linked, &input, observed, ours, options, &doomed) {
                 Ok(made) => made,
                 Err(error) => {
-                    errors.push(error);
+                    draft.errors.push(error);
                     continue;
                 }
             };
-            let (network, atom) = (&input.network.name, made.plan.atom);
-            cases.push(case(network, &made.plan, linked.observed, guards));
+            let atom = made.plan.atom;
+            draft.cases.push(case(name, &made.plan, linked.observed, guards));
+            draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
             let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
-            calls.push(GroupCalls { network: network.clone(), group: atom, waves });
-            gaps.extend(made.gaps.into_iter().map(|rule| (network.clone(), atom, rule)));
+            draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
+            draft.gaps.extend(made.gaps.into_iter().map(|rule| (name.clone(), atom, rule)));
             groups.push(made.plan);
         }
-        networks.push(NetworkPlan {
-            network: input.network,
-            observed: input.observed,
-            atoms: wish.atoms,
-            elsewhere: wish.elsewhere,
-            groups,
-            calls: input.calls,
-        });
+        if options.prunes() {
+            let going = pruned(&orphaned, observed, ours, &doomed);
+            groups.extend(draft.going(going, &input, observed, guards));
+        }
+        draft.untouched(name, observed, &groups, &doomed);
+        draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
-    errors.extend(left_out(&networks, &calls));
-    if !errors.is_empty() {
-        return Err(errors);
-    }
+    let (networks, steps, proof) = draft.finish(inventory)?;
     let mut notes: Vec<String> = adopted_from(&networks).collect();
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
-    let steps = order(calls, &made_elsewhere(&networks));
-    let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps });
     let blast = blast(&networks, &steps, options.max_removals);
     let mut unopened: Vec<_> = flows.unopened.iter().chain(&desired.unopened).cloned().collect();
     unopened.sort();
@@ -214,19 +213,19 @@ pub(super) fn unlinked_errors(network: &NetworkName, unlinked: Unlinked) -> impl
     missing.chain(twice.into_iter().map(move |(one, two)| PlanError::NamedTwice { network: of.clone(), one, two }))
 }
 
-fn unread(input: NetworkInput<'_>, wish: DesiredNetwork) -> NetworkPlan {
-    NetworkPlan {
-        network: input.network,
-        observed: input.observed,
-        atoms: wish.atoms,
-        elsewhere: wish.elsewhere,
-        groups: Vec::new(),
-        calls: input.calls,
-    }
+pub(super) fn network_plan(
+    input: NetworkInput<'_>,
+    wish: DesiredNetwork,
+    groups: Vec<GroupPlan>,
+    orphans: Vec<Orphan>,
+) -> NetworkPlan {
+    let NetworkInput { network, observed, pack: _, calls } = input;
+    let DesiredNetwork { atoms, groups: _, elsewhere } = wish;
+    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls }
 }
 
 /// What stands for groups of other networks, and the groups themselves.
-fn made_elsewhere(networks: &[NetworkPlan]) -> BTreeMap<Place, Place> {
+pub(super) fn made_elsewhere(networks: &[NetworkPlan]) -> BTreeMap<Place, Place> {
     let atom_there = |e: &Elsewhere| {
         let network = networks.iter().find(|n| n.network.name == e.network)?;
         Some((e.network.clone(), network.atoms.get(e.group.as_str())?))
@@ -236,7 +235,7 @@ fn made_elsewhere(networks: &[NetworkPlan]) -> BTreeMap<Place, Place> {
 }
 
 /// Groups that added rules refer to, that don't exist, and that no call makes.
-fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
+pub(super) fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
     let mut errors = BTreeMap::new();
     for network in networks {
         let skipped = |atom: Atom| {

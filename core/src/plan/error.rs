@@ -2,6 +2,7 @@
 
 use crate::link::MissingPeer;
 use crate::name::{ClusterName, Mark, NetworkName};
+use crate::observed::Limit;
 use crate::traffic::Traffic;
 
 /// Why no plan can be made.
@@ -95,9 +96,9 @@ pub enum PlanError {
         /// A cluster that has it.
         cluster: ClusterName,
     },
-    /// A group that is to be deleted is referred to by a rule that isn't ours.
+    /// A group that is to be deleted is referred to by a rule that stays: it isn't ours, or is held or ignored.
     #[error(
-        "security group `{group}` of network `{network}` can't be deleted: a rule of `{from}` that isn't ours refers to it"
+        "security group `{group}` of network `{network}` can't be deleted: a rule of `{from}` that stays refers to it"
     )]
     StillReferenced {
         /// The network.
@@ -106,6 +107,27 @@ pub enum PlanError {
         group: String,
         /// The group whose rule refers to it.
         from: String,
+    },
+    /// A quota of the whole network has no room for the additions that must stand before the removals.
+    #[error(
+        "network `{network}` has no room: {before} {what} now, everybody's, {adds} to add, {removes} to remove afterwards, \
+         {peak} at once, but the quota is {} ({})", limit.at_most, limit.source.as_str()
+    )]
+    NetworkQuota {
+        /// The network.
+        network: NetworkName,
+        /// What is counted.
+        what: NetworkCount,
+        /// Counted now.
+        before: u32,
+        /// To be added.
+        adds: usize,
+        /// To be removed.
+        removes: usize,
+        /// The most that may be there at once.
+        peak: usize,
+        /// The quota.
+        limit: Limit,
     },
     /// The quota has no room for the additions that must stand before the removals.
     #[error(
@@ -132,6 +154,24 @@ pub enum PlanError {
     },
 }
 
+/// What a quota of a whole network counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkCount {
+    /// Groups.
+    Groups,
+    /// Rules of all groups.
+    Rules,
+}
+
+impl std::fmt::Display for NetworkCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Groups => "groups",
+            Self::Rules => "rules",
+        })
+    }
+}
+
 impl PlanError {
     /// What to do next.
     pub fn help(&self) -> String {
@@ -147,7 +187,15 @@ impl PlanError {
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
             Self::Unsayable { .. } => "waive the row, or give it another peer with `narrow`",
             Self::NoSuchName { .. } => "name it otherwise; is it an id, check its spelling",
-            Self::StillReferenced { .. } => "remove that rule by hand, or ask whoever made it",
+            Self::StillReferenced { .. } => {
+                "remove that rule by hand, or ask whoever made it; where the group that has it is an orphan, `apply --prune` removes it"
+            }
+            Self::NetworkQuota { what, .. } => {
+                return format!(
+                    "raise the quota with your provider and state it, `quotas: {{ {what}: N }}` beside the network's other keys, \
+                     or make room: `plan` lists orphans"
+                );
+            }
             Self::Quota { .. } => {
                 "raise the quota with your provider and state it, `aws: { quotas: { rules_per_group: N } }`, use fewer and wider peers, \
                  or allow a gap by name with --allow-gap ROW"

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::build::{NetworkInput, PlanOptions};
+use super::going::release;
 use super::quota::{QuotaUse, quota_use};
 use super::waves::{Room, Wave, waves};
 use super::{GroupPlan, GroupStatus, PlanError, StepRule};
@@ -13,11 +14,11 @@ use crate::diff::{Fate, GroupDiff, Wanted, diff, open_outbound};
 use crate::flow::Reason;
 use crate::inventory::{EgressMode, Ownership, SecurityGroup};
 use crate::link::Linked;
-use crate::name::{ClusterName, GroupId, GroupName, Mark, Origin, Owner};
+use crate::name::{ClusterName, GroupId, GroupName, Mark, NodeGroupName, Origin, Owner};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Dialect, GroupChanges};
 use crate::packets::PacketSet;
-use crate::rule::{Direction, Family, Rule};
+use crate::rule::{Atom, Direction, Family, Rule};
 
 /// A group's part of the plan.
 pub(super) struct Made {
@@ -26,6 +27,8 @@ pub(super) struct Made {
     pub waves: Vec<GroupChanges>,
     /// Required rules that may be cut for a time.
     pub gaps: Vec<Rule>,
+    /// Groups that are to be deleted although rules refer to them which stay.
+    pub stuck: BTreeSet<Atom>,
 }
 
 /// How one group stands, and what is to change in it.
@@ -35,12 +38,13 @@ pub(super) fn group(
     observed: &Observed,
     ours: Ours<'_>,
     options: &PlanOptions,
+    doomed: &BTreeSet<Atom>,
 ) -> Result<Made, PlanError> {
     let dialect = input.pack.dialect();
     let desired = linked.desired;
     let network = input.network.name.clone();
     let name = desired.security_group.to_string();
-    let marks = marks(linked, ours.owner);
+    let marks = marks(&desired.members, ours.owner);
     let new_group;
     let (existing, ownership) = match linked.observed {
         Some(group) => {
@@ -68,6 +72,7 @@ pub(super) fn group(
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
     }
+    let stuck = release(&mut diff, existing, doomed, ours);
     let of_fate = |wanted: &'static [Fate]| {
         let rules = diff.fates.iter().zip(&existing.rules).filter(move |(fate, _)| wanted.contains(fate));
         rules.map(|(_, rule)| rule)
@@ -145,7 +150,7 @@ pub(super) fn group(
     };
     let (waves, gaps) = in_waves(changes, existing, &plan, dialect, observed, options)
         .map_err(|full| no_room(input, &plan, existing, full))?;
-    Ok(Made { plan, waves, gaps })
+    Ok(Made { plan, waves, gaps, stuck })
 }
 
 /// The changes in waves that the quota has room for; where it has none, with the gaps that the user allows.
@@ -213,8 +218,8 @@ fn no_room(input: &NetworkInput<'_>, plan: &GroupPlan, existing: &ObservedGroup,
 }
 
 /// The marks of the clusters that use a group: what its rules carry.
-pub(super) fn marks(linked: &Linked<'_>, owner: &Owner) -> Vec<Mark> {
-    let clusters: BTreeSet<&ClusterName> = linked.desired.members.iter().map(|(cluster, _)| cluster).collect();
+pub(super) fn marks(members: &[(ClusterName, NodeGroupName)], owner: &Owner) -> Vec<Mark> {
+    let clusters: BTreeSet<&ClusterName> = members.iter().map(|(cluster, _)| cluster).collect();
     clusters.into_iter().map(|cluster| Mark { owner: owner.clone(), cluster: cluster.clone() }).collect()
 }
 
@@ -262,7 +267,7 @@ fn group_description(linked: &Linked<'_>, owner: &Owner, dialect: &Dialect) -> S
         row: "".into(),
         why,
     });
-    describe(reason.as_slice(), &marks(linked, owner), dialect)
+    describe(reason.as_slice(), &marks(&linked.desired.members, owner), dialect)
 }
 
 /// Marks that an existing group lacks: `adopted` where the inventory takes it over, `joined` where our first rule goes in;

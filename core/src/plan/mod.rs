@@ -3,16 +3,20 @@
 mod blast;
 mod build;
 mod destroy;
+mod draft;
 mod error;
+mod going;
 mod group;
 mod order;
+mod orphan;
 mod quota;
 mod step;
 mod waves;
 
 pub use build::{NetworkInput, PlanOptions, plan};
 pub use destroy::{destroy, split_flows};
-pub use error::PlanError;
+pub use error::{NetworkCount, PlanError};
+pub use orphan::{Orphan, Prune};
 pub use quota::{QuotaUse, quota_use};
 pub use step::*;
 
@@ -82,8 +86,10 @@ pub struct NetworkPlan {
     pub atoms: Atoms,
     /// Groups of other networks that rules name while nobody knows their ids.
     pub elsewhere: BTreeMap<Atom, Elsewhere>,
-    /// Groups, sorted by name.
+    /// Groups that the inventory names, sorted by name; then, with `--prune`, orphans.
     pub groups: Vec<GroupPlan>,
+    /// Groups that carry our mark and that the inventory no longer names, sorted by id.
+    pub orphans: Vec<Orphan>,
     /// API calls that reading took.
     pub calls: u64,
 }
@@ -128,7 +134,7 @@ pub struct GroupPlan {
     pub atom: Atom,
     /// The name, or the id where the inventory gives that.
     pub security_group: String,
-    /// Node groups that use it.
+    /// Node groups that use it; none use an orphan.
     pub members: Vec<(ClusterName, NodeGroupName)>,
     /// Who decides on its rules.
     pub ownership: Ownership,

@@ -44,7 +44,8 @@ pub(super) fn order(groups: Vec<GroupCalls>, elsewhere: &BTreeMap<Place, Place>)
             steps.push((wave, step));
         }
     }
-    steps.sort_by_key(|(wave, step)| (*wave, phase(step)));
+    // A deletion waits for what the last wave of another group removes.
+    steps.sort_by_key(|(wave, step)| (step.action == Action::DeleteGroup, *wave, phase(step)));
     let mut steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
     for (id, step) in (1..).zip(&mut steps) {
         step.id = StepId(id);

@@ -1,7 +1,11 @@
-//! How full a group is, as its cloud counts.
+//! How full a group is, and a network, as the cloud counts.
 
+use std::collections::BTreeMap;
+
+use super::order::GroupCalls;
+use super::{Action, NetworkCount, NetworkPlan, PlanError};
 use crate::observed::Limits;
-use crate::pack::{Dialect, QuotaCount};
+use crate::pack::{Call, Dialect, QuotaCount};
 use crate::rule::{Direction, Family, Rule};
 
 /// How full the fuller of a group's counts is.
@@ -44,4 +48,68 @@ pub(super) fn counts(
         }
     }
     counts
+}
+
+/// Networks whose quotas have no room for what is added before anything is removed.
+///
+/// Groups don't wait for each other's removals, so all of them may be at their fullest at the same time.
+pub(super) fn full_networks(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
+    let mut errors = Vec::new();
+    for network in networks {
+        let Ok(observed) = &network.observed else { continue };
+        let calls = || calls.iter().filter(|c| c.network == network.network.name);
+        let of = |action: Action| {
+            let all = calls().flat_map(|c| c.waves.iter().flatten());
+            all.filter(|call| call.action == action).count()
+        };
+        let (creates, deletes) = (of(Action::CreateGroup), of(Action::DeleteGroup));
+        let adds = calls().flat_map(|c| c.waves.iter().flatten()).map(added).sum();
+        let removes = calls().flat_map(|c| c.waves.iter().flatten()).map(removed).sum();
+        let (limits, usage) = (&observed.limits, observed.usage);
+        for (what, limit, before, adds, removes, grows) in [
+            (NetworkCount::Groups, limits.groups, usage.groups, creates, deletes, creates),
+            (NetworkCount::Rules, limits.rules, usage.rules, adds, removes, calls().map(fullest).sum()),
+        ] {
+            let (Some(limit), Some(before)) = (limit, before) else { continue };
+            let peak = usize::try_from(before).unwrap_or(usize::MAX).saturating_add(grows);
+            if grows > 0 && peak > usize::try_from(limit.at_most).unwrap_or(usize::MAX) {
+                let network = network.network.name.clone();
+                errors.push(PlanError::NetworkQuota { network, what, before, adds, removes, peak, limit });
+            }
+        }
+    }
+    errors
+}
+
+/// Rules that are there after a call and were not before.
+fn added(call: &Call) -> usize {
+    if changes_rules(call) { call.adds.len() } else { 0 }
+}
+
+fn removed(call: &Call) -> usize {
+    if changes_rules(call) { call.removes.len() } else { 0 }
+}
+
+fn changes_rules(call: &Call) -> bool {
+    match call.action {
+        Action::CreateGroup | Action::AddRules | Action::RemoveRules => true,
+        Action::ReplaceRules | Action::DeleteGroup => true,
+        Action::SetMarks | Action::UpdateDescriptions => false,
+    }
+}
+
+/// By how many rules a group grows at most: a later wave waits for the removals of the earlier ones of its direction.
+fn fullest(calls: &GroupCalls) -> usize {
+    let mut by_direction: BTreeMap<Option<Direction>, (isize, isize)> = BTreeMap::new();
+    for wave in &calls.waves {
+        for call in wave {
+            let (now, most) = by_direction.entry(call.direction).or_default();
+            *now += added(call).cast_signed();
+            *most = (*most).max(*now);
+        }
+        for call in wave {
+            by_direction.entry(call.direction).or_default().0 -= removed(call).cast_signed();
+        }
+    }
+    by_direction.values().map(|(_, most)| most.cast_unsigned()).sum()
 }

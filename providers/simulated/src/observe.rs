@@ -1,10 +1,9 @@
-//! Reads groups and rules: one call, and one more for the rules' marks where a group is shared.
+//! Reads groups and rules: one call, and one more where the rules' marks decide something.
 
 use std::collections::{HashMap, HashSet};
 
-use rsgsync_core::inventory::Ownership;
 use rsgsync_core::name::{GroupId, GroupName, Mark, NameError, RuleId};
-use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope};
+use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope, Usage};
 use rsgsync_core::rule::Atoms;
 use rsgsync_engine::{CloudError, ErrorKind};
 
@@ -20,9 +19,11 @@ impl Simulated {
         let about = About { kind: Kind::DescribeSecurityGroups, group: "", rules: 0 };
         let found = self.call(about, |world| {
             let asked = scope.groups.iter().filter_map(|group| world.find(group.group.as_str()));
-            Ok(asked.cloned().collect::<Vec<Group>>())
+            let of_owner = |group: &&Group| marks_of_group(&group.tags).iter().any(|m| m.mark.owner == scope.owner);
+            let marked = world.groups().filter(|_| scope.marked).filter(of_owner);
+            Ok((asked.chain(marked).cloned().collect::<Vec<Group>>(), world.groups().count()))
         });
-        let (mut found, _) = found.await.map_err(|failure| self.error(doing, failure))?;
+        let ((mut found, all), _) = found.await.map_err(|failure| self.error(doing, failure))?;
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup_by(|a, b| a.id == b.id);
 
@@ -38,19 +39,14 @@ impl Simulated {
             self.lock().given().and_then(|path| std::path::absolute(path).ok()).map(|path| path.display().to_string());
         // Ids are counted: without the network they would name one of another network's groups, too.
         let account = Some(self.network.to_string());
-        Ok(Observed { account, groups, place, identity, limits: self.limits() })
+        let usage = Usage { groups: Some(u32::try_from(all).unwrap_or(u32::MAX)), rules: None };
+        Ok(Observed { account, groups, place, identity, limits: self.limits(), usage })
     }
 
-    /// Rules' marks are only read where they decide something: in groups that are shared.
+    /// Rules' marks are only read where they decide something.
     async fn read_marks(&self, scope: &Scope, groups: &mut [ObservedGroup]) -> Result<(), CloudError> {
-        let declared: HashMap<&str, Option<Ownership>> =
-            scope.groups.iter().map(|asked| (asked.group.as_str(), asked.ownership)).collect();
-        let is_shared = |group: &&ObservedGroup| {
-            let asked = declared.get(group.id.as_str()).or_else(|| declared.get(group.name.as_str()));
-            group.ownership(asked.copied().flatten(), scope.ours()) == Ownership::Shared
-        };
-        let shared: HashSet<String> =
-            groups.iter().filter(is_shared).map(|group| group.id.as_str().to_owned()).collect();
+        let shared = groups.iter().filter(|group| scope.needs_rule_marks(group));
+        let shared: HashSet<String> = shared.map(|group| group.id.as_str().to_owned()).collect();
         if shared.is_empty() {
             return Ok(());
         }

@@ -55,6 +55,7 @@ fn owned_scope<'a>(groups: impl IntoIterator<Item = (&'a str, Option<Ownership>)
         owner: Owner::new("platform").unwrap(),
         clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
         groups: groups.into_iter().map(group).collect(),
+        marked: false,
     }
 }
 

@@ -139,6 +139,7 @@ async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
         owner: inventory.owner.clone(),
         clusters: inventory.clusters.keys().cloned().collect(),
         groups: GROUPS.map(|name| ScopeGroup { group: SecurityGroup::parse(name).unwrap(), ownership: None }).into(),
+        marked: false,
     };
     let (network, stop) = (network(), StopSignal::new());
     let observed = observe(&network, cloud, &scope, &mut part.atoms, patient().patience, &(), &stop).await;

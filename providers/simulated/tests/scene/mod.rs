@@ -150,6 +150,7 @@ pub async fn observe(cloud: &Simulated, groups: &[(&str, Option<Ownership>)]) ->
         owner: owner(),
         clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
         groups: groups.collect(),
+        marked: false,
     };
     let mut atoms = Atoms::new();
     let observed = cloud.observe(&scope, &mut atoms).await.unwrap();

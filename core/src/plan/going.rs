@@ -1,0 +1,220 @@
+//! A group that goes, whole or in part: what becomes of its rules, and in which order groups can be deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::group::{marks, to_add};
+use super::{Action, GroupPlan, GroupStatus, StepRule};
+use crate::desired::DesiredRule;
+use crate::diff::{Fate, GroupDiff, Wanted, diff};
+use crate::inventory::{EgressMode, Ownership};
+use crate::name::{ClusterName, Mark, NodeGroupName};
+use crate::observed::{ObservedGroup, ObservedRule, Ours};
+use crate::pack::{Call, Dialect, GroupChanges};
+use crate::packets::overlap;
+use crate::rule::{Atom, Rule};
+
+/// One group that clusters leave, or that is an orphan.
+pub(super) struct Going<'a> {
+    pub group: &'a ObservedGroup,
+    /// The name, or the id where the inventory gives that.
+    pub security_group: String,
+    /// Node groups that use it; none use an orphan.
+    pub members: &'a [(ClusterName, NodeGroupName)],
+    /// Who decides on its rules.
+    pub ownership: Ownership,
+    /// What is wanted by clusters that go on using it; `None`: there are none.
+    pub stays: Option<Stays<'a>>,
+    pub ours: Ours<'a>,
+    /// The clusters that leave it.
+    pub leaving: &'a BTreeSet<ClusterName>,
+    /// The groups that are deleted.
+    pub doomed: &'a BTreeSet<Atom>,
+}
+
+/// What a group should have with the clusters that leave it, and without.
+pub(super) struct Stays<'a> {
+    pub before: &'a Wanted,
+    pub after: &'a Wanted,
+}
+
+impl Going<'_> {
+    fn deleted(&self) -> bool {
+        self.doomed.contains(&self.group.atom)
+    }
+
+    /// What becomes of the group's rules, and what is still required of it; doomed groups that rules refer to which stay.
+    pub fn diff(&self) -> (GroupDiff, BTreeSet<Atom>) {
+        if self.deleted() {
+            let fates = vec![Fate::Keep; self.group.rules.len()];
+            return (GroupDiff { fates, ..GroupDiff::default() }, BTreeSet::new());
+        }
+        let mut diff = match &self.stays {
+            Some(stays) => self.smaller(stays),
+            None => unmarked(self.group, self.ours),
+        };
+        let stuck = release(&mut diff, self.group, self.doomed, self.ours);
+        (diff, stuck)
+    }
+
+    /// A group that others use as well loses what only the clusters wanted that leave it.
+    fn smaller(&self, stays: &Stays<'_>) -> GroupDiff {
+        let before = diff(stays.before, self.group, self.ownership, self.ours);
+        let after = diff(stays.after, self.group, self.ownership, self.ours);
+        let was_wanted = |fate: &Fate| matches!(fate, Fate::Keep | Fate::Redundant);
+        let pairs = before.fates.iter().zip(&after.fates);
+        let fates = pairs.map(|(before, after)| match (before, after) {
+            (Fate::Foreign | Fate::Satisfies | Fate::Join, _) => Fate::Foreign,
+            (before, Fate::Remove | Fate::Leave) if was_wanted(before) => *after,
+            _ => Fate::Keep,
+        });
+        let fates: Vec<Fate> = fates.collect();
+        let removed: Vec<Rule> =
+            self.group.rules.iter().zip(&fates).filter(|(_, f)| **f == Fate::Remove).map(|(r, _)| r.rule).collect();
+        // Only what a removed rule carried as well, and the rest still needs.
+        let needed =
+            |add: &DesiredRule| removed.iter().any(|r| r.direction == add.rule.direction && overlap(r, &add.rule));
+        let adds = after.adds.into_iter().filter(needed).collect();
+        GroupDiff { fates, adds, required: after.required }
+    }
+
+    /// The group's part of the plan, and what is to change in it.
+    pub fn changes(&self, diff: GroupDiff, dialect: &Dialect) -> (GroupPlan, GroupChanges) {
+        let (group, delete) = (self.group, self.deleted());
+        let gone = |m: &&Mark| m.owner == *self.ours.owner && self.leaving.contains(&m.cluster);
+        let with = |fate: Fate| group.rules.iter().zip(&diff.fates).filter(move |(_, f)| **f == fate).map(|(r, _)| r);
+        let removes: Vec<StepRule> = with(Fate::Remove)
+            .map(|r| step_rule(r, r.marks.iter().filter(|m| self.ours.is(m)).cloned().collect()))
+            .collect();
+        let staying = marks(self.members, self.ours.owner);
+        let staying: Vec<Mark> = staying.into_iter().filter(|m| !self.leaving.contains(&m.cluster)).collect();
+        let adds: Vec<StepRule> = diff.adds.iter().map(|add| to_add(add, &staying, dialect)).collect();
+        // Rules that stay lose the marks of clusters that go; so does the group.
+        let stays = group.rules.iter().zip(&diff.fates).filter(|(_, f)| **f != Fate::Remove);
+        let leaves = stays.filter_map(|(r, _)| {
+            let marks: Vec<Mark> = r.marks.iter().filter(gone).cloned().collect();
+            (!marks.is_empty()).then(|| step_rule(r, marks))
+        });
+        let leaves: Vec<StepRule> = if delete { Vec::new() } else { leaves.collect() };
+        let group_unmarks: Vec<Mark> =
+            if delete { Vec::new() } else { group.marks.iter().map(|m| &m.mark).filter(gone).cloned().collect() };
+        let origin = group.marks.iter().find(|m| self.ours.is(&m.mark)).map(|m| m.origin);
+        let lacks = |m: &&Mark| !delete && !group_unmarks.is_empty() && group.marks.iter().all(|g| g.mark != **m);
+        let group_marks = staying.iter().filter(lacks).filter_map(|m| Some((m.clone(), origin?))).collect();
+        let left = group.rules.len() - removes.len() + adds.len();
+        let idle = removes.is_empty() && adds.is_empty() && leaves.is_empty() && group_unmarks.is_empty();
+        let plan = GroupPlan {
+            atom: group.atom,
+            security_group: self.security_group.clone(),
+            members: self.members.to_vec(),
+            ownership: self.ownership,
+            status: match (delete, idle) {
+                (true, _) => GroupStatus::Delete,
+                (_, true) => GroupStatus::InSync,
+                _ => GroupStatus::Change,
+            },
+            wanted: diff.required.clone(),
+            rules_before: group.rules.len(),
+            rules_after: if delete { 0 } else { left },
+            quota: None,
+            outbound_closed: false,
+            stale_descriptions: 0,
+            diff,
+        };
+        let group = Some(group.atom);
+        (
+            plan,
+            GroupChanges {
+                group,
+                adds,
+                removes,
+                leaves,
+                delete,
+                group_marks,
+                group_unmarks,
+                ..GroupChanges::default()
+            },
+        )
+    }
+}
+
+/// The fates of a group's rules when only those go that carry our mark, whoever the group belongs to.
+pub(super) fn unmarked(group: &ObservedGroup, ours: Ours<'_>) -> GroupDiff {
+    let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
+    diff(&nothing, group, Ownership::Shared, ours)
+}
+
+/// Removes rules of ours that refer to groups which are deleted; gives the groups that rules refer to which stay.
+pub(super) fn release(
+    diff: &mut GroupDiff,
+    group: &ObservedGroup,
+    doomed: &BTreeSet<Atom>,
+    ours: Ours<'_>,
+) -> BTreeSet<Atom> {
+    let refers = |rule: &Rule| rule.peer.group().filter(|peer| doomed.contains(peer));
+    let mut stuck: BTreeSet<Atom> = diff.adds.iter().filter_map(|add| refers(&add.rule)).collect();
+    for (rule, fate) in group.rules.iter().zip(&mut diff.fates) {
+        let Some(peer) = refers(&rule.rule) else { continue };
+        let stays = match fate {
+            Fate::Foreign | Fate::Satisfies | Fate::Join | Fate::Held | Fate::Ignored | Fate::Spared => true,
+            Fate::Keep | Fate::Redundant | Fate::Remove | Fate::Leave | Fate::Outbound => {
+                rule.marks.iter().any(|mark| !ours.is(mark))
+            }
+        };
+        if stays {
+            stuck.insert(peer);
+        } else {
+            *fate = Fate::Remove;
+        }
+    }
+    stuck
+}
+
+fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
+    let (id, description) = (rule.id.clone(), rule.description.clone());
+    StepRule { rule: rule.rule, id, description, marks, reasons: Vec::new() }
+}
+
+/// Groups in an order in which each can be deleted, and the rules that go with each; a circle of references is opened by
+/// removing one group's references first.
+pub(super) fn deletions_in_order(
+    changes: Vec<(&ObservedGroup, GroupChanges)>,
+) -> Vec<(Atom, GroupChanges, Vec<StepRule>)> {
+    let (mut doomed, staying): (BTreeMap<Atom, _>, Vec<_>) = {
+        let (doomed, staying): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, c)| c.delete);
+        (doomed.into_iter().map(|(g, c)| (g.atom, (g, c))).collect(), staying)
+    };
+    let plain = |rule: &ObservedRule| step_rule(rule, Vec::new());
+    let mut out: Vec<_> = staying.into_iter().map(|(g, c)| (g.atom, c, Vec::new())).collect();
+    while !doomed.is_empty() {
+        let refers = |from: &(&ObservedGroup, GroupChanges), to: Atom| {
+            let gone = |r: &Rule| from.1.removes.iter().any(|x| x.rule == *r);
+            from.0.atom != to && from.0.rules.iter().any(|r| r.rule.peer.group() == Some(to) && !gone(&r.rule))
+        };
+        let free = doomed.keys().copied().find(|atom| !doomed.values().any(|from| refers(from, *atom)));
+        match free {
+            Some(atom) => {
+                let Some((group, changes)) = doomed.remove(&atom) else { break };
+                let gone = |rule: &Rule| changes.removes.iter().any(|x| x.rule == *rule);
+                let rest = group.rules.iter().filter(|r| !gone(&r.rule)).map(plain).collect();
+                out.push((atom, changes, rest));
+            }
+            None => {
+                let others: BTreeSet<Atom> = doomed.keys().copied().collect();
+                let points = |from: Atom, r: &Rule| r.peer.group().is_some_and(|g| g != from && others.contains(&g));
+                let first = doomed.values_mut().find(|(group, changes)| {
+                    changes.removes.is_empty() && group.rules.iter().any(|r| points(group.atom, &r.rule))
+                });
+                let Some((group, changes)) = first else { break };
+                changes.removes = group.rules.iter().filter(|r| points(group.atom, &r.rule)).map(plain).collect();
+            }
+        }
+    }
+    out
+}
+
+/// The deletion also says which rules go with the group.
+pub(super) fn with_rules(mut calls: Vec<Call>, rules: &[StepRule]) -> Vec<Call> {
+    let deletions = calls.iter_mut().filter(|call| call.action == Action::DeleteGroup);
+    deletions.for_each(|call| call.removes = rules.to_vec());
+    calls
+}
