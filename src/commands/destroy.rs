@@ -4,7 +4,7 @@ use super::{Context, Exit, documented};
 use crate::args::{DestroyArgs, Format};
 use crate::failure::{Failure, line};
 use crate::pipeline::{make_destruction, observe, open};
-use crate::report::count;
+use crate::report::{self, count};
 use crate::running::{ask, can_ask, carry};
 
 /// Plans the removal, asks, carries out, and looks again.
@@ -18,6 +18,7 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let document = documented(&plan, &wish);
     if plan.steps.is_empty() && errors.is_empty() && context.global.format == Format::Text {
         super::print("nothing to destroy: the clouds have nothing of these clusters\n")?;
+        super::print(&report::text::orphans(&plan))?;
         return Ok(Exit::Done);
     }
     context.print_plan(&plan, &document)?;

@@ -8,7 +8,7 @@ use rsgsync_core::diff::Fate;
 use rsgsync_core::document::{WitnessEntry, peer_entry};
 use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
 use rsgsync_core::observed::ObservedRule;
-use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, Step, StepRule};
+use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule};
 use rsgsync_core::rule::{Direction, Rule};
 use rsgsync_core::world::world;
 use similar::{ChangeTag, TextDiff};
@@ -43,6 +43,7 @@ pub fn plan(plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) -> String
         }
     }
     quiet_groups(&mut out, plan);
+    out.push_str(&orphans(plan));
     held_and_ignored(&mut out, plan);
     not_opened(&mut out, &plan.unopened);
     out.push_str(&without_members(&plan.without_members));
@@ -323,6 +324,38 @@ fn quiet_groups(out: &mut String, plan: &Plan) {
     if in_sync > 0 {
         let _ = writeln!(out, "\n{} in sync", count(in_sync, "group"));
     }
+}
+
+/// Groups that carry our mark and that the inventory no longer names, but for those that the plan prunes.
+pub fn orphans(plan: &Plan) -> String {
+    let mut out = String::new();
+    for network in &plan.networks {
+        let planned = |orphan: &Orphan| network.groups.iter().any(|group| group.atom == orphan.atom);
+        let mut elsewhere: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for orphan in network.orphans.iter().filter(|orphan| !planned(orphan)) {
+            let name = network.group_name(orphan.atom);
+            let marks = orphan.marks.iter().map(|m| format!("{} for {}", m.origin.as_str(), m.mark));
+            let rules = count(orphan.rules, "rule");
+            let what = match orphan.prune {
+                Prune::Delete => format!("apply --prune deletes it with {rules}"),
+                Prune::Clear => format!("apply --prune removes {rules} of ours and our mark"),
+                Prune::Keep => {
+                    for mark in &orphan.marks {
+                        elsewhere.entry(mark.mark.to_string()).or_default().push(name);
+                    }
+                    continue;
+                }
+            };
+            let line = format!("{name}  {}, not in the inventory", marks.collect::<Vec<_>>().join(", "));
+            let _ = writeln!(out, "{} {}   {}", paint(CHANGE, "orphan"), escape(&line), paint(FAINT, &what));
+        }
+        for (mark, names) in elsewhere {
+            let line = format!("{mark}  {}", names.join(", "));
+            let why = "no such cluster in the inventory: left alone; destroy a cluster before it leaves";
+            let _ = writeln!(out, "{} {}   {}", paint(FAINT, "marked by"), escape(&line), paint(FAINT, why));
+        }
+    }
+    out
 }
 
 fn held_and_ignored(out: &mut String, plan: &Plan) {

@@ -221,6 +221,18 @@ fn a_rule_removed_by_hand_comes_back_and_nothing_else_is_touched() {
     assert_eq!(without_minus_one(account.rules("rancher-nodes")), ec2_table());
 }
 
+#[test]
+fn a_renamed_group_is_an_orphan_and_prune_deletes_it() {
+    let account = Account::new(14, EXAMPLE);
+    account.run(&["apply"]).exits(0);
+    account.scene.write("cluster.yaml", EXAMPLE.replace("security_group: rancher-nodes", "security_group: renamed"));
+    account.run(&["apply"]).exits(0).says("orphan rancher-nodes");
+    account.run(&["drift"]).exits(0);
+    account.run(&["apply", "--prune", "--max-removals", "13"]).exits(0);
+    assert_eq!(account.groups().into_keys().collect::<Vec<_>>(), ["renamed"]);
+    account.run(&["plan", "--prune", "--detailed-exitcode"]).exits(0);
+}
+
 /// A cluster of three groups that refer to each other in circles.
 const CIRCLE: &str = r#"
 version: 1
@@ -328,9 +340,9 @@ fn a_hundred_groups_cost_two_calls_each_and_one_to_look_at() {
     let made = calls(&applied);
     assert_eq!((made["CreateSecurityGroup"], made["AuthorizeSecurityGroupIngress"]), (100, 100), "{made:?}");
     assert_eq!(mutating(&made), 200);
-    assert!(made.values().sum::<usize>() <= 203, "{made:?}");
+    assert!(made.values().sum::<usize>() <= 205, "{made:?}");
     let planned = account.run(&["plan", "--detailed-exitcode"]).exits(0);
-    assert_eq!(calls(&planned), BTreeMap::from([("DescribeSecurityGroups".to_owned(), 1)]));
+    assert_eq!(calls(&planned), BTreeMap::from([("DescribeSecurityGroups".to_owned(), 2)]));
     assert_eq!(account.groups().len(), 100);
 }
 

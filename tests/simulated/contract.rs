@@ -61,6 +61,8 @@ fn plan() -> Value {
         "groups": [{ "network": "text", "cluster": "text", "group": "text", "security_group": "text", "id": "text?",
                      "ownership": "=exclusive|shared", "status": "=create|adopt|change|in_sync|delete",
                      "rules_before": "count", "rules_after": "count", "quota": "count?", "quota_of": "text?" }],
+        "orphans": [{ "network": "text", "security_group": "text", "id": "text", "marks": ["text"],
+                      "prune": "=delete|clear|keep", "rules": "count" }],
         "steps": [{ "id": "count", "network": "text", "security_group": "text", "direction": "=ingress|egress?",
                     "action": "=create_group|set_marks|add_rules|remove_rules|replace_rules|update_descriptions|delete_group",
                     "depends_on": ["count"], "resource": "text?", "rules": [rule()], "removes": [rule()] }],

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::cloud::{
-    ALL_OUT, NODES, NODES_INBOUND, applied, by_hand, decisive, rules, rules_of, scene, tcp, with_groups,
+    ALL_OUT, NODES, NODES_INBOUND, PROD, applied, by_hand, decisive, rules, rules_of, scene, tcp, with_groups,
 };
 use crate::support::Scene;
 
@@ -125,6 +125,22 @@ fn a_quota_that_is_just_enough_is_enough() {
     let scene = scene(NODES);
     scene.write("cloud.json", json!({ "version": 1, "quota": { "rules_per_group": 12 } }).to_string());
     scene.run(&["apply"]).exits(0).says("12 of 12");
+}
+
+#[test]
+fn groups_that_the_network_has_no_room_for_are_refused_before_the_first_is_made() {
+    let scene = scene(PROD);
+    let group = |n: u8| json!({ "id": format!("sg-0{n}"), "name": format!("theirs-{n}") });
+    let full = json!({ "version": 1, "groups": [group(1), group(2)], "quota": { "groups": 4 } });
+    scene.write("cloud.json", full.to_string());
+    for part in ["network `lab`", "2 groups now", "3 to add", "0 to remove", "5 at once", "quota is 4 (read)", "help: "] {
+        assert_refused(&scene, &["apply"], part);
+    }
+    by_hand(&scene, |state| state["quota"]["groups"] = json!(5));
+    scene.run(&["apply"]).exits(0);
+    let quotas = scene.run(&["plan", "--format", "json"]).exits(0).json()["networks"][0]["quotas"].clone();
+    assert_eq!(quotas["groups"], json!({ "at_most": 5, "source": "read", "used": 5 }));
+    assert_eq!(quotas["rules_per_group"]["used"], json!(null));
 }
 
 /// The group of the node driver, with one rule of the user's own.

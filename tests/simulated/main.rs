@@ -9,6 +9,7 @@ mod help;
 mod journey;
 mod limits;
 mod links;
+mod orphans;
 mod ownership;
 mod picture;
 mod selection;

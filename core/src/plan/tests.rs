@@ -579,6 +579,266 @@ fn a_foreign_rule_that_refers_to_a_doomed_group_is_an_error_that_names_it() {
     assert!(matches!(&refused[..], [PlanError::StillReferenced { group, from, .. }] if group == "db" && from == "web"));
 }
 
+/// A plan for `web` alone, with the orphans that stand beside it.
+fn pruning(observed: Vec<ObservedGroup>, wishes: Vec<DesiredGroup>) -> Result<Plan, Vec<PlanError>> {
+    let plan = try_plan(wishes, observed, &PlanOptions { prune: true, ..PlanOptions::default() })?;
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+    Ok(plan)
+}
+
+fn only_web() -> Vec<DesiredGroup> {
+    vec![wish("web", &[])]
+}
+
+fn web(texts: &[&str]) -> ObservedGroup {
+    group("web", &[texts, &[OPEN]].concat(), true)
+}
+
+#[test]
+fn an_orphan_that_we_made_is_reported_and_deleted_only_when_asked() {
+    let observed = || vec![web(&[]), group("db", &["22/tcp from g:web", OPEN], true)];
+    let plan = plan_of(only_web(), observed());
+    assert!(plan.steps.is_empty());
+    let orphans = &plan.networks[0].orphans;
+    assert!(matches!(orphans[..], [Orphan { prune: Prune::Delete, rules: 2, .. }]), "{orphans:?}");
+    let pruned = pruning(observed(), only_web()).unwrap();
+    assert_eq!(steps(&pruned), ["delete_group db"]);
+    assert_eq!(pruned.steps[0].removes.len(), 2);
+    assert_eq!(pruned.counts(), (0, 2));
+    assert!(pruned.blast.unwrap().contains("`db` would be deleted, and 2 rules with it"));
+}
+
+#[test]
+fn neither_a_selection_nor_add_only_goes_with_pruning() {
+    let observed = || vec![web(&[]), group("db", &[OPEN], true)];
+    let selected = Some([ClusterName::new("prod").unwrap()].into());
+    for options in [
+        PlanOptions { prune: true, clusters: selected, ..PlanOptions::default() },
+        PlanOptions { prune: true, add_only: true, ..PlanOptions::default() },
+    ] {
+        assert!(try_plan(only_web(), observed(), &options).unwrap().steps.is_empty());
+    }
+}
+
+#[test]
+fn an_orphan_that_is_not_ours_alone_loses_our_rules_and_our_mark() {
+    let rules = ["22/tcp from g:web # platform/prod", "80/tcp from g:web # platform/prod, sales/shop", "443/tcp from g:web"];
+    for marks in [
+        vec![("platform/prod", Origin::Made), ("sales/shop", Origin::Joined)],
+        vec![("platform/prod", Origin::Made), ("platform/gone", Origin::Made)],
+        vec![("platform/prod", Origin::Adopted)],
+        vec![("platform/prod", Origin::Joined)],
+    ] {
+        let plan = pruning(vec![web(&[]), marked("db", &rules, &marks)], only_web()).unwrap();
+        assert_eq!(steps(&plan), ["set_marks db", "remove_rules db", "set_marks db <- 1 2"], "{marks:?}");
+        let gone: Vec<_> = plan.steps[1].removes.iter().map(|r| r.rule).collect();
+        assert_eq!(gone, [rule("22/tcp from g:web")], "{marks:?}");
+        let prod = [Mark::parse("platform/prod").unwrap()];
+        assert_eq!(plan.steps[0].removes[0].rule, rule("80/tcp from g:web"), "another owner's too: it stays");
+        assert_eq!((&plan.steps[0].removes[0].marks[..], &plan.steps[2].group_unmarks[..]), (&prod[..], &prod[..]));
+        let orphans = &plan.networks[0].orphans;
+        assert!(matches!(orphans[..], [Orphan { prune: Prune::Clear, rules: 1, .. }]), "{orphans:?}");
+    }
+}
+
+#[test]
+fn what_a_cluster_outside_the_inventory_marked_is_reported_and_never_pruned() {
+    let theirs = marked("db", &["22/tcp from g:web # platform/gone", OPEN], &[("platform/gone", Origin::Made)]);
+    let plan = pruning(vec![web(&[]), theirs], only_web()).unwrap();
+    assert!(plan.steps.is_empty());
+    assert!(matches!(plan.networks[0].orphans[..], [Orphan { prune: Prune::Keep, rules: 0, .. }]));
+}
+
+#[test]
+fn another_owners_group_is_no_orphan() {
+    let theirs = marked("db", &[OPEN], &[("sales/shop", Origin::Made)]);
+    let plan = pruning(vec![web(&[]), theirs], only_web()).unwrap();
+    assert!(plan.steps.is_empty() && plan.networks[0].orphans.is_empty());
+}
+
+/// A plan with `--prune` of an inventory in which cluster `staging` is another inventory's, and group `db` perhaps a peer.
+fn with_neighbours(db_is_a_peer: bool, observed: Vec<ObservedGroup>) -> Plan {
+    let mut inventory = inventory();
+    let staging = inventory.clusters.get_mut("staging").unwrap();
+    staging.external = true;
+    let prod = inventory.clusters.get_mut("prod").unwrap();
+    let db = crate::inventory::Peer::SecurityGroup { group: SecurityGroup::parse("db").unwrap(), account: None };
+    prod.peers.extend(db_is_a_peer.then(|| ("lb".into(), db)));
+    let (aws, guards) = (Aws(aws_like()), GuardsInForce::default());
+    let options = PlanOptions { prune: true, ..PlanOptions::default() };
+    let inputs = vec![input(observed, &aws, 60)];
+    super::plan(&inventory, &Flows::default(), wishes(only_web()), inputs, &guards, &options).unwrap()
+}
+
+#[test]
+fn a_group_that_a_peer_names_is_no_orphan() {
+    let observed = || vec![web(&[]), group("db", &[OPEN], true)];
+    assert!(with_neighbours(true, observed()).networks[0].orphans.is_empty());
+    assert_eq!(with_neighbours(false, observed()).networks[0].orphans.len(), 1);
+}
+
+#[test]
+fn what_an_external_cluster_marked_is_no_orphan() {
+    let theirs = marked("db", &[OPEN], &[("platform/staging", Origin::Made)]);
+    let plan = with_neighbours(false, vec![web(&[]), theirs]);
+    assert!(plan.steps.is_empty() && plan.networks[0].orphans.is_empty());
+}
+
+#[test]
+fn references_to_a_pruned_group_go_first() {
+    let plan = pruning(vec![web(&["22/tcp from g:db"]), group("db", &[OPEN], true)], only_web()).unwrap();
+    assert_eq!(steps(&plan), ["remove_rules web", "delete_group db <- 1"]);
+}
+
+#[test]
+fn an_outbound_rule_to_a_pruned_group_goes_although_outbound_is_open() {
+    let plan = pruning(vec![web(&["22/tcp to g:db"]), group("db", &[OPEN], true)], only_web()).unwrap();
+    assert_eq!(steps(&plan), ["remove_rules web", "delete_group db <- 1"]);
+    assert_eq!(plan.steps[0].removes[0].rule, rule("22/tcp to g:db"));
+}
+
+#[test]
+fn orphans_that_refer_to_each_other_are_opened_first() {
+    let observed = vec![web(&[]), group("db", &["22/tcp from g:etcd"], true), group("etcd", &["22/tcp from g:db"], true)];
+    let plan = pruning(observed, only_web()).unwrap();
+    assert_eq!(plan.steps.len(), 3, "{:?}", steps(&plan));
+}
+
+#[test]
+fn a_reference_that_a_late_wave_removes_still_goes_before_its_group() {
+    let aws = Aws(aws_like());
+    let have = group("web", &["1-2/tcp from g:db", "5-6/tcp from g:etcd", OPEN], true);
+    let want = wish("web", &["1/tcp from g:web", "5/tcp from g:etcd"]);
+    let kept = [wish("etcd", &[])];
+    let observed = vec![have, group("db", &[OPEN], true), group("etcd", &[OPEN], true)];
+    let options = PlanOptions { prune: true, ..PlanOptions::default() };
+    for most in 2..=5 {
+        let inputs = vec![input(observed.clone(), &aws, most)];
+        let wishes = wishes([&[want.clone()][..], &kept].concat());
+        let Ok(plan) = super::plan(&inventory(), &Flows::default(), wishes, inputs, &GuardsInForce::default(), &options)
+        else {
+            continue;
+        };
+        assert!(plan.proof.holds(), "{most}: {:?}", plan.proof.witness);
+        let release = plan.steps.iter().find(|s| s.removes.iter().any(|r| r.rule == rule("1-2/tcp from g:db"))).unwrap();
+        let delete = plan.steps.iter().find(|s| s.action == Action::DeleteGroup).unwrap();
+        assert!(delete.depends_on.contains(&release.id), "{most}: {:?}", steps(&plan));
+    }
+}
+
+#[test]
+fn a_rule_that_stays_keeps_the_group_that_it_names() {
+    let db = || group("db", &[OPEN], true);
+    let held = DesiredGroup {
+        held: vec![(crate::rule::Direction::Ingress, traffic::Traffic::parse("22/tcp").unwrap())],
+        ..wish("web", &[])
+    };
+    let shared = || group("web", &["22/tcp from g:db"], false);
+    let co_owned = || group("web", &["22/tcp from g:db # platform/prod, sales/shop"], false);
+    for (have, want) in [
+        (shared(), wish("web", &[])),
+        (co_owned(), wish("web", &[])),
+        (web(&["22/tcp from g:db"]), held.clone()),
+        // 23/tcp goes, and what is held of it would be added as a rule of its own.
+        (web(&["22-23/tcp from g:db"]), held),
+    ] {
+        let refused = pruning(vec![have, db()], vec![want]).unwrap_err();
+        assert!(
+            matches!(&refused[..], [PlanError::StillReferenced { group, from, .. }] if group == "db" && from == "web"),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_of_a_group_that_the_plan_leaves_out_keeps_the_group_that_it_names() {
+    let theirs = marked("etcd", &["22/tcp from g:db"], &[("platform/gone", Origin::Made)]);
+    let refused = pruning(vec![web(&[]), group("db", &[OPEN], true), theirs.clone()], only_web()).unwrap_err();
+    assert!(matches!(&refused[..], [PlanError::StillReferenced { from, .. }] if from == "etcd"), "{refused:?}");
+    let destroyed = destruction(vec![wish("db", &[])], vec![group("db", &[OPEN], true), theirs], &["prod"]);
+    assert!(matches!(&destroyed.unwrap_err()[..], [PlanError::StillReferenced { from, .. }] if from == "etcd"));
+}
+
+#[test]
+fn destroying_leaves_orphans_and_reports_them() {
+    let plan = destruction(only_web(), vec![web(&[]), group("db", &[OPEN], true)], &["prod"]).unwrap();
+    assert_eq!(steps(&plan), ["delete_group web"]);
+    assert_eq!(plan.networks[0].orphans.len(), 1);
+}
+
+/// A plan under quotas of the whole network, of which so much is used.
+fn crowded(
+    (groups, rules): ((u32, u32), (u32, u32)),
+    wishes_for: Vec<DesiredGroup>,
+    observed: Vec<ObservedGroup>,
+    most: u32,
+) -> Result<Plan, Vec<PlanError>> {
+    let aws = Aws(aws_like());
+    let mut input = input(observed, &aws, most);
+    let limit = |at_most| Some(Limit { at_most, source: LimitSource::Read });
+    let told = input.observed.as_mut().unwrap();
+    told.limits = Limits { groups: limit(groups.1), rules: limit(rules.1), ..told.limits };
+    told.usage = crate::observed::Usage { groups: Some(groups.0), rules: Some(rules.0) };
+    let (guards, options) = (GuardsInForce::default(), PlanOptions { prune: true, ..PlanOptions::default() });
+    super::plan(&inventory(), &Flows::default(), wishes(wishes_for), vec![input], &guards, &options)
+}
+
+const PLENTY: (u32, u32) = (0, 1000);
+
+#[test]
+fn groups_that_a_network_has_no_room_for_are_refused_with_the_arithmetic() {
+    let two = || vec![wish("web", &[]), wish("etcd", &[])];
+    let orphan = || vec![group("db", &[OPEN], true)];
+    assert!(crowded(((8, 10), PLENTY), two(), orphan(), 60).is_ok());
+    let refused = crowded(((9, 10), PLENTY), two(), orphan(), 60).unwrap_err();
+    assert!(
+        matches!(
+            refused[..],
+            [PlanError::NetworkQuota {
+                what: NetworkCount::Groups,
+                before: 9,
+                adds: 2,
+                removes: 1,
+                peak: 11,
+                limit: Limit { at_most: 10, .. },
+                ..
+            }]
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_network_that_is_too_full_already_may_still_lose_groups() {
+    assert!(crowded(((11, 10), (11, 10)), only_web(), vec![web(&[]), group("db", &[OPEN], true)], 60).is_ok());
+}
+
+#[test]
+fn rules_of_a_project_are_counted_before_anything_goes() {
+    // One rule of the new group's own, two of ours in it, one in web; what goes is gone only afterwards.
+    let wishes = || vec![wish("etcd", &["22/tcp from g:web", "80/tcp from g:web"]), wish("web", &["22/tcp from g:web"])];
+    let have = || vec![web(&["tcp from g:web"])];
+    assert!(crowded((PLENTY, (6, 10)), wishes(), have(), 60).is_ok());
+    let refused = crowded((PLENTY, (7, 10)), wishes(), have(), 60).unwrap_err();
+    assert!(
+        matches!(
+            refused[..],
+            [PlanError::NetworkQuota { what: NetworkCount::Rules, before: 7, adds: 4, removes: 1, peak: 11, .. }]
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn waves_of_a_group_count_at_their_fullest() {
+    // With room for three rules, one is added, one goes, and so again: never more than one above what is there.
+    let have = || vec![group("web", &["1-2/tcp from g:web", "5-6/tcp from g:web", OPEN], true)];
+    let want = || vec![wish("web", &["1/tcp from g:web", "5/tcp from g:web"])];
+    assert!(crowded((PLENTY, (9, 10)), want(), have(), 3).is_ok());
+    assert!(crowded((PLENTY, (9, 10)), want(), have(), 4).is_err());
+    assert!(crowded((PLENTY, (10, 10)), want(), have(), 3).is_err());
+}
+
 #[test]
 fn flows_are_lost_with_either_end_or_their_cluster() {
     let cluster = |name: &str| ClusterName::new(name).unwrap();

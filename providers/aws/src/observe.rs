@@ -1,11 +1,11 @@
-//! The groups that the inventory names, read from EC2 in as few calls as it allows.
+//! The groups that the inventory names, and those that carry our mark, read from EC2 in as few calls as it allows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use aws_sdk_ec2::types::{Filter, SecurityGroup as ListedGroup, SecurityGroupRule};
-use rsgsync_core::inventory::{Ownership, SecurityGroup};
-use rsgsync_core::name::{GroupId, GroupName, RuleId};
-use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope};
+use rsgsync_core::inventory::SecurityGroup;
+use rsgsync_core::name::{GroupId, GroupName, Owner, RuleId};
+use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope, Usage};
 use rsgsync_core::rule::{Atoms, Direction, Rule};
 use rsgsync_engine::CloudError;
 
@@ -24,7 +24,7 @@ impl Aws {
         self.session.set_owner(&scope.owner);
         let region = self.clients().await?.region.clone();
         let vpc = self.vpc().await?;
-        let listed = self.list_asked(scope, vpc).await?;
+        let (listed, in_vpc) = self.list_asked(scope, vpc).await?;
         let account = self.account_of(&listed, vpc);
 
         let mut groups = Vec::with_capacity(listed.len());
@@ -34,11 +34,13 @@ impl Aws {
         self.add_marks(scope, &listed, &mut groups, atoms).await?;
         groups.sort_by(|a, b| a.id.cmp(&b.id));
         let identity = Some(format!("{region} {}", vpc.id));
-        Ok(Observed { account, groups, place: self.place_text(&region, vpc), identity, limits: self.place.limits })
+        let (place, limits) = (self.place_text(&region, vpc), self.place.limits);
+        let usage = Usage { groups: in_vpc, rules: None };
+        Ok(Observed { account, groups, place, identity, limits, usage })
     }
 
-    /// The groups of `scope` that exist, each once.
-    async fn list_asked(&self, scope: &Scope, vpc: &Vpc) -> Result<Vec<ListedGroup>, CloudError> {
+    /// The groups of `scope` that exist, each once; and how many the VPC has, where it was listed whole.
+    async fn list_asked(&self, scope: &Scope, vpc: &Vpc) -> Result<(Vec<ListedGroup>, Option<u32>), CloudError> {
         let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for asked in &scope.groups {
             match &asked.group {
@@ -46,32 +48,53 @@ impl Aws {
                 SecurityGroup::Id(id) => ids.insert(id.as_str()),
             };
         }
-        let mut found = self.list_named(&names, vpc).await?;
-        if !names.is_empty() && found.is_empty() {
+        let whole = names.len() > FILTER_VALUES;
+        let (listed, marked) = tokio::try_join!(self.list_named(&names, whole, vpc), async {
+            if scope.marked && !whole { self.list_marked(&scope.owner, vpc).await } else { Ok(Vec::new()) }
+        })?;
+        let in_vpc = whole.then(|| u32::try_from(listed.len()).unwrap_or(u32::MAX));
+        let is_named = |group: &ListedGroup| group.group_name().is_some_and(|name| names.contains(name));
+        let (mut found, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_named);
+        if !names.is_empty() && found.is_empty() && marked.is_empty() {
             self.check_vpc_exists().await?;
         }
         self.check_names_are_unique(&found)?;
-        let known: HashSet<String> = found.iter().filter_map(|group| group.group_id.clone()).collect();
-        for group in self.list_by_id(&ids).await? {
-            self.check_vpc_of(&group, vpc)?;
-            if !known.contains(group.group_id().unwrap_or_default()) {
+        let by_id = self.list_by_id(&ids).await?;
+        by_id.iter().try_for_each(|group| self.check_vpc_of(group, vpc))?;
+        let of_owner = |group: &ListedGroup| {
+            scope.marked && translate::group_marks(group.tags()).iter().any(|m| m.mark.owner == scope.owner)
+        };
+        let marked = marked.into_iter().chain(others).filter(of_owner);
+        let mut known: HashSet<String> = found.iter().filter_map(|group| group.group_id.clone()).collect();
+        for group in by_id.into_iter().chain(marked) {
+            if known.insert(group.group_id().unwrap_or_default().to_owned()) {
                 found.push(group);
             }
         }
-        Ok(found)
+        Ok((found, in_vpc))
     }
 
-    async fn list_named(&self, names: &BTreeSet<&str>, vpc: &Vpc) -> Result<Vec<ListedGroup>, CloudError> {
+    /// The groups of these names, or with `whole` all of the VPC.
+    async fn list_named(
+        &self,
+        names: &BTreeSet<&str>,
+        whole: bool,
+        vpc: &Vpc,
+    ) -> Result<Vec<ListedGroup>, CloudError> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let mut filters = vec![filter("vpc-id", [vpc.id.clone()])];
-        if names.len() <= FILTER_VALUES {
+        if !whole {
             filters.push(filter("group-name", names.iter().map(|name| literal(name))));
         }
-        let mut found = self.list_groups(filters, &format!("reading security groups of {}", vpc.id)).await?;
-        found.retain(|group| group.group_name().is_some_and(|name| names.contains(name)));
-        Ok(found)
+        self.list_groups(filters, &format!("reading security groups of {}", vpc.id)).await
+    }
+
+    /// The groups that carry a mark of the owner, whatever its cluster.
+    async fn list_marked(&self, owner: &Owner, vpc: &Vpc) -> Result<Vec<ListedGroup>, CloudError> {
+        let filters = vec![filter("vpc-id", [vpc.id.clone()]), filter("tag-key", [translate::any_tag_key(owner)])];
+        self.list_groups(filters, &format!("looking for security groups of {} with our mark", vpc.id)).await
     }
 
     async fn list_by_id(&self, ids: &BTreeSet<&str>) -> Result<Vec<ListedGroup>, CloudError> {
@@ -182,7 +205,7 @@ impl Aws {
         })
     }
 
-    /// Gives the rules of shared groups their ids and marks, which DescribeSecurityGroups does not tell.
+    /// Gives rules whose marks decide something their ids and marks, which DescribeSecurityGroups does not tell.
     async fn add_marks(
         &self,
         scope: &Scope,
@@ -190,18 +213,8 @@ impl Aws {
         groups: &mut [ObservedGroup],
         atoms: &mut Atoms,
     ) -> Result<(), CloudError> {
-        let declared = |group: &ObservedGroup| {
-            let same = |asked: &SecurityGroup| match asked {
-                SecurityGroup::Name(name) => *name == group.name,
-                SecurityGroup::Id(id) => *id == group.id,
-            };
-            scope.groups.iter().find(|asked| same(&asked.group)).and_then(|asked| asked.ownership)
-        };
-        let shared: Vec<String> = groups
-            .iter()
-            .filter(|group| group.ownership(declared(group), scope.ours()) == Ownership::Shared)
-            .map(|group| group.id.to_string())
-            .collect();
+        let shared = groups.iter().filter(|group| scope.needs_rule_marks(group));
+        let shared: Vec<String> = shared.map(|group| group.id.to_string()).collect();
         if shared.is_empty() {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, PrefixListId, SecurityGroupRule, Tag, UserIdGroupPair};
-use rsgsync_core::name::{GroupMark, Mark, Origin};
+use rsgsync_core::name::{GroupMark, Mark, Origin, Owner};
 use rsgsync_core::plan::StepRule;
 use rsgsync_core::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use rsgsync_core::traffic::{PortRange, Protocol, TCP, Traffic, UDP};
@@ -256,4 +256,9 @@ pub(crate) fn tag(mark: &Mark, origin: Origin) -> Tag {
 /// The tag of a mark, whatever its value: what DeleteTags takes.
 pub(crate) fn tag_key(mark: &Mark) -> Tag {
     Tag::builder().key(format!("{TAG_PREFIX}{mark}")).build()
+}
+
+/// The keys of all marks of an owner, as a filter's value; an owner's name has no wildcard in it.
+pub(crate) fn any_tag_key(owner: &Owner) -> String {
+    format!("{TAG_PREFIX}{owner}/*")
 }
