@@ -116,8 +116,7 @@ pub struct Opened {
 pub fn open(wish: &Wish, prune: bool) -> Result<Vec<Opened>, Failure> {
     let referred: BTreeSet<&NetworkName> =
         wish.desired.networks.values().flat_map(|d| d.elsewhere.values()).map(|e| &e.network).collect();
-    let used =
-        |n: &&Network| prune || wish.desired.networks.contains_key(&n.name) || referred.contains(&n.name);
+    let used = |n: &&Network| prune || wish.desired.networks.contains_key(&n.name) || referred.contains(&n.name);
     let opened = wish
         .inventory
         .networks
@@ -220,7 +219,8 @@ pub fn make_destruction(
 
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
-    let Changes { selection: Selection { clusters, tidy, prune, take_over }, add_only, max_removals, allow_gap } = changes;
+    let Changes { selection: Selection { clusters, tidy, prune, take_over }, add_only, max_removals, allow_gap } =
+        changes;
     let rows: BTreeSet<&str> = wish.flows.flows.iter().map(|f| &*f.reason.row).collect();
     for row in allow_gap {
         if !rows.contains(row.rsplit('/').next().unwrap_or_default()) {

@@ -133,7 +133,15 @@ fn groups_that_the_network_has_no_room_for_are_refused_before_the_first_is_made(
     let group = |n: u8| json!({ "id": format!("sg-0{n}"), "name": format!("theirs-{n}") });
     let full = json!({ "version": 1, "groups": [group(1), group(2)], "quota": { "groups": 4 } });
     scene.write("cloud.json", full.to_string());
-    for part in ["network `lab`", "2 groups now", "3 to add", "0 to remove", "5 at once", "quota is 4 (read)", "help: "] {
+    for part in [
+        "network `lab`",
+        "no room for more groups: 2 now",
+        "3 to add",
+        "0 to remove",
+        "5 at once",
+        "quota is 4 (read)",
+        "help: ",
+    ] {
         assert_refused(&scene, &["apply"], part);
     }
     by_hand(&scene, |state| state["quota"]["groups"] = json!(5));
@@ -141,6 +149,21 @@ fn groups_that_the_network_has_no_room_for_are_refused_before_the_first_is_made(
     let quotas = scene.run(&["plan", "--format", "json"]).exits(0).json()["networks"][0]["quotas"].clone();
     assert_eq!(quotas["groups"], json!({ "at_most": 5, "source": "read", "used": 5 }));
     assert_eq!(quotas["rules_per_group"]["used"], json!(null));
+}
+
+#[test]
+fn rules_of_all_groups_that_the_project_has_no_room_for_are_refused_with_the_arithmetic() {
+    let scene = scene(NODES);
+    let theirs = json!({ "id": "sg-0a", "name": "theirs", "rules": [tcp(9000, "198.51.100.0/24")] });
+    scene.write("cloud.json", json!({ "version": 1, "groups": [theirs], "quota": { "rules": 13 } }).to_string());
+    // Twelve of ours, and the one that the cloud puts into a new group.
+    for part in ["no room for more rules: 1 now", "13 to add", "14 at once", "quota is 13 (read)"] {
+        assert_refused(&scene, &["apply"], part);
+    }
+    by_hand(&scene, |state| state["quota"]["rules"] = json!(14));
+    scene.run(&["apply"]).exits(0);
+    let quotas = scene.run(&["plan", "--format", "json"]).exits(0).json()["networks"][0]["quotas"].clone();
+    assert_eq!(quotas["rules"], json!({ "at_most": 14, "source": "read", "used": 14 }));
 }
 
 /// The group of the node driver, with one rule of the user's own.

@@ -148,8 +148,10 @@ fn a_group_that_another_owner_joined_is_not_deleted() {
 
 #[test]
 fn what_a_cluster_left_behind_is_told_and_never_pruned() {
-    let scene = applied(&format!("{NODES}  old:\n    network: lab\n    profile: rancher-nodes-ec2-sg\n    \
-                                  rancher_version: \"2.4\"\n    groups:\n      all: {{ roles: [worker] }}\n"));
+    let scene = applied(&format!(
+        "{NODES}  old:\n    network: lab\n    profile: rancher-nodes-ec2-sg\n    \
+                                  rancher_version: \"2.4\"\n    groups:\n      all: {{ roles: [worker] }}\n"
+    ));
     scene.write("cluster.yaml", NODES);
     scene.run(&["plan"]).exits(0).says("marked by platform/old  old-all").says("destroy a cluster before it leaves");
     let before = scene.read("cloud.json");
@@ -192,10 +194,12 @@ fn a_network_that_no_cluster_uses_any_more_is_read_when_pruning() {
 
 #[test]
 fn destroy_leaves_orphans_and_says_so() {
-    let scene = without_workers();
-    scene.run(&["destroy", "--yes"]).exits(0).says("orphan prod-workers");
-    assert_eq!(group_names(&scene), ["prod-workers"]);
-    scene.run(&["destroy", "--yes"]).exits(0).says("nothing to destroy").says("orphan prod-workers");
+    let scene = applied(NODES);
+    scene.write("cluster.yaml", NODES.replace("rancher-nodes }", "renamed }"));
+    scene.run(&["apply"]).exits(0);
+    scene.run(&["destroy", "--yes"]).exits(0).says("orphan rancher-nodes");
+    assert_eq!(group_names(&scene), ["rancher-nodes"]);
+    scene.run(&["destroy", "--yes"]).exits(0).says("nothing to destroy").says("orphan rancher-nodes");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::seal::{checksum, digest};
 use super::{
-    Document, DriftEntry, ExemptEntry, FlowEntry, GroupEntry, GuardEntry, NetworkEntry, ObservedEntry, OrphanEntry, PeerEntry,
-    ProofEntry, QuotaEntry, RuleEntry, RulesEntry, StepEntry, UnopenedEntry, VERSION, WitnessEntry,
+    Document, DriftEntry, ExemptEntry, FlowEntry, GroupEntry, GuardEntry, NetworkEntry, ObservedEntry, OrphanEntry,
+    PeerEntry, ProofEntry, QuotaEntry, RuleEntry, RulesEntry, StepEntry, UnopenedEntry, VERSION, WitnessEntry,
 };
 use crate::diff::Fate;
 use crate::flow::{End, Flow};
@@ -145,7 +145,8 @@ fn network_entry(network: &NetworkPlan) -> NetworkEntry {
 fn quotas(observed: &Observed) -> BTreeMap<String, QuotaEntry> {
     let Limits { rules_per_group, groups, rules } = observed.limits;
     let usage = observed.usage;
-    let all = [("rules_per_group", rules_per_group, None), ("groups", groups, usage.groups), ("rules", rules, usage.rules)];
+    let all =
+        [("rules_per_group", rules_per_group, None), ("groups", groups, usage.groups), ("rules", rules, usage.rules)];
     let entries = all.into_iter().filter_map(|(name, limit, used)| {
         let Limit { at_most, source } = limit?;
         Some((name.to_owned(), QuotaEntry { at_most, source: source.as_str().to_owned(), used }))

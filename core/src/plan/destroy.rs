@@ -1,6 +1,6 @@
 //! What clusters have in the cloud becomes a plan to remove it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::build::{NetworkInput, network_plan, whereabouts};
 use super::draft::Draft;

@@ -110,8 +110,8 @@ pub enum PlanError {
     },
     /// A quota of the whole network has no room for the additions that must stand before the removals.
     #[error(
-        "network `{network}` has no room: {before} {what} now, everybody's, {adds} to add, {removes} to remove afterwards, \
-         {peak} at once, but the quota is {} ({})", limit.at_most, limit.source.as_str()
+        "network `{network}` has no room for more {what}: {before} now, everybody's, {adds} to add, {removes} to remove \
+         afterwards, {peak} at once, but the quota is {} ({})", limit.at_most, limit.source.as_str()
     )]
     NetworkQuota {
         /// The network.

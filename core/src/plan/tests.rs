@@ -622,7 +622,8 @@ fn neither_a_selection_nor_add_only_goes_with_pruning() {
 
 #[test]
 fn an_orphan_that_is_not_ours_alone_loses_our_rules_and_our_mark() {
-    let rules = ["22/tcp from g:web # platform/prod", "80/tcp from g:web # platform/prod, sales/shop", "443/tcp from g:web"];
+    let rules =
+        ["22/tcp from g:web # platform/prod", "80/tcp from g:web # platform/prod, sales/shop", "443/tcp from g:web"];
     for marks in [
         vec![("platform/prod", Origin::Made), ("sales/shop", Origin::Joined)],
         vec![("platform/prod", Origin::Made), ("platform/gone", Origin::Made)],
@@ -699,7 +700,8 @@ fn an_outbound_rule_to_a_pruned_group_goes_although_outbound_is_open() {
 
 #[test]
 fn orphans_that_refer_to_each_other_are_opened_first() {
-    let observed = vec![web(&[]), group("db", &["22/tcp from g:etcd"], true), group("etcd", &["22/tcp from g:db"], true)];
+    let observed =
+        vec![web(&[]), group("db", &["22/tcp from g:etcd"], true), group("etcd", &["22/tcp from g:db"], true)];
     let plan = pruning(observed, only_web()).unwrap();
     assert_eq!(plan.steps.len(), 3, "{:?}", steps(&plan));
 }
@@ -715,12 +717,14 @@ fn a_reference_that_a_late_wave_removes_still_goes_before_its_group() {
     for most in 2..=5 {
         let inputs = vec![input(observed.clone(), &aws, most)];
         let wishes = wishes([&[want.clone()][..], &kept].concat());
-        let Ok(plan) = super::plan(&inventory(), &Flows::default(), wishes, inputs, &GuardsInForce::default(), &options)
+        let Ok(plan) =
+            super::plan(&inventory(), &Flows::default(), wishes, inputs, &GuardsInForce::default(), &options)
         else {
             continue;
         };
         assert!(plan.proof.holds(), "{most}: {:?}", plan.proof.witness);
-        let release = plan.steps.iter().find(|s| s.removes.iter().any(|r| r.rule == rule("1-2/tcp from g:db"))).unwrap();
+        let release =
+            plan.steps.iter().find(|s| s.removes.iter().any(|r| r.rule == rule("1-2/tcp from g:db"))).unwrap();
         let delete = plan.steps.iter().find(|s| s.action == Action::DeleteGroup).unwrap();
         assert!(delete.depends_on.contains(&release.id), "{most}: {:?}", steps(&plan));
     }
@@ -816,7 +820,8 @@ fn a_network_that_is_too_full_already_may_still_lose_groups() {
 #[test]
 fn rules_of_a_project_are_counted_before_anything_goes() {
     // One rule of the new group's own, two of ours in it, one in web; what goes is gone only afterwards.
-    let wishes = || vec![wish("etcd", &["22/tcp from g:web", "80/tcp from g:web"]), wish("web", &["22/tcp from g:web"])];
+    let wishes =
+        || vec![wish("etcd", &["22/tcp from g:web", "80/tcp from g:web"]), wish("web", &["22/tcp from g:web"])];
     let have = || vec![web(&["tcp from g:web"])];
     assert!(crowded((PLENTY, (6, 10)), wishes(), have(), 60).is_ok());
     let refused = crowded((PLENTY, (7, 10)), wishes(), have(), 60).unwrap_err();

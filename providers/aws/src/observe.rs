@@ -75,12 +75,7 @@ impl Aws {
     }
 
     /// The groups of these names, or with `whole` all of the VPC.
-    async fn list_named(
-        &self,
-        names: &BTreeSet<&str>,
-        whole: bool,
-        vpc: &Vpc,
-    ) -> Result<Vec<ListedGroup>, CloudError> {
+    async fn list_named(&self, names: &BTreeSet<&str>, whole: bool, vpc: &Vpc) -> Result<Vec<ListedGroup>, CloudError> {
         if names.is_empty() {
             return Ok(Vec::new());
         }

@@ -59,7 +59,7 @@ pub struct Simulated {
 impl Simulated {
     /// Opens the cloud in the state file at `path` (no file: an empty cloud), or a new one in memory.
     ///
-    /// `quotas` are the inventory's: `rules_per_group`, `groups`. Errors when the file is no valid state; nothing is
+    /// `quotas` are the inventory's: `rules_per_group`, `groups`, `rules`. Errors when the file is no valid state; nothing is
     /// changed then.
     pub fn open(path: Option<&Path>, network: NetworkName, quotas: BTreeMap<String, u32>) -> Result<Self, StateError> {
         let store = match path {
@@ -154,14 +154,14 @@ impl Simulated {
 
     fn limits(&self) -> Limits {
         let quota = self.lock().state().world.quota;
-        let limit = |key: &str, told: u32| match self.configured.get(key) {
+        let limit = |key: &str, told: Option<u32>| match self.configured.get(key) {
             Some(stated) => Some(Limit { at_most: *stated, source: LimitSource::Configured }),
-            None => Some(Limit { at_most: told, source: LimitSource::Read }),
+            None => told.map(|at_most| Limit { at_most, source: LimitSource::Read }),
         };
         Limits {
-            rules_per_group: limit("rules_per_group", quota.rules_per_group),
-            groups: limit("groups", quota.groups),
-            rules: None,
+            rules_per_group: limit("rules_per_group", Some(quota.rules_per_group)),
+            groups: limit("groups", Some(quota.groups)),
+            rules: limit("rules", quota.rules),
         }
     }
 }
@@ -190,7 +190,7 @@ fn dialect() -> Dialect {
 fn help(code: &str) -> Option<&'static str> {
     match code {
         "DependencyViolation" => Some("remove the rules that refer to the group first"),
-        "RulesPerSecurityGroupLimitExceeded" | "SecurityGroupLimitExceeded" => {
+        "RulesPerSecurityGroupLimitExceeded" | "SecurityGroupLimitExceeded" | "RulesLimitExceeded" => {
             Some("raise the quota in the state file, or ask for fewer")
         }
         "InvalidGroup.Duplicate" | "InvalidGroup.NotFound" => Some("the cloud has changed since the plan: plan again"),

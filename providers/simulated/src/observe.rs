@@ -21,9 +21,10 @@ impl Simulated {
             let asked = scope.groups.iter().filter_map(|group| world.find(group.group.as_str()));
             let of_owner = |group: &&Group| marks_of_group(&group.tags).iter().any(|m| m.mark.owner == scope.owner);
             let marked = world.groups().filter(|_| scope.marked).filter(of_owner);
-            Ok((asked.chain(marked).cloned().collect::<Vec<Group>>(), world.groups().count()))
+            let usage = Usage { groups: saturated(world.groups().count()), rules: saturated(world.rules()) };
+            Ok((asked.chain(marked).cloned().collect::<Vec<Group>>(), usage))
         });
-        let ((mut found, all), _) = found.await.map_err(|failure| self.error(doing, failure))?;
+        let ((mut found, usage), _) = found.await.map_err(|failure| self.error(doing, failure))?;
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup_by(|a, b| a.id == b.id);
 
@@ -39,7 +40,6 @@ impl Simulated {
             self.lock().given().and_then(|path| std::path::absolute(path).ok()).map(|path| path.display().to_string());
         // Ids are counted: without the network they would name one of another network's groups, too.
         let account = Some(self.network.to_string());
-        let usage = Usage { groups: Some(u32::try_from(all).unwrap_or(u32::MAX)), rules: None };
         Ok(Observed { account, groups, place, identity, limits: self.limits(), usage })
     }
 
@@ -87,6 +87,10 @@ fn read_group(group: &Group, atoms: &mut Atoms) -> Result<ObservedGroup, NameErr
         revision: None,
         rules,
     })
+}
+
+fn saturated(count: usize) -> Option<u32> {
+    Some(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 fn unreadable(error: &NameError) -> Failure {

@@ -96,12 +96,25 @@ struct FileEarlier {
 struct FileQuota {
     rules_per_group: u32,
     groups: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<u32>,
 }
 
 impl Default for FileQuota {
     fn default() -> Self {
-        let Quota { rules_per_group, groups } = Quota::default();
-        Self { rules_per_group, groups }
+        Quota::default().into()
+    }
+}
+
+impl From<Quota> for FileQuota {
+    fn from(Quota { rules_per_group, groups, rules }: Quota) -> Self {
+        Self { rules_per_group, groups, rules }
+    }
+}
+
+impl From<FileQuota> for Quota {
+    fn from(FileQuota { rules_per_group, groups, rules }: FileQuota) -> Self {
+        Self { rules_per_group, groups, rules }
     }
 }
 
@@ -187,7 +200,7 @@ impl State {
             return wrong(format!("faults.{field}"), problem);
         }
         let FileState { version: _, groups, quota, faults, latency_ms, last_id, earlier } = file;
-        let quota = Quota { rules_per_group: quota.rules_per_group, groups: quota.groups };
+        let quota = Quota::from(quota);
         let world = read_world(groups, "", quota, last_id)?;
         let mut lag = Lag::default();
         for (index, FileEarlier { calls, groups }) in earlier.into_iter().enumerate() {
@@ -216,7 +229,7 @@ impl State {
         FileState {
             version: VERSION,
             groups: write_groups(world),
-            quota: FileQuota { rules_per_group: world.quota.rules_per_group, groups: world.quota.groups },
+            quota: world.quota.into(),
             faults: faults.clone(),
             latency_ms: *latency_ms,
             last_id: world.last_id,

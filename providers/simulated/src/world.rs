@@ -58,12 +58,14 @@ pub(crate) struct Group {
 pub(crate) struct Quota {
     pub rules_per_group: u32,
     pub groups: u32,
+    /// Of all groups together, both directions: OpenStack has such a quota, EC2 none.
+    pub rules: Option<u32>,
 }
 
 impl Default for Quota {
     /// EC2's own defaults. Source: Amazon VPC quotas.
     fn default() -> Self {
-        Self { rules_per_group: 60, groups: 2500 }
+        Self { rules_per_group: 60, groups: 2500, rules: None }
     }
 }
 
@@ -113,6 +115,21 @@ impl World {
         format!("{prefix}-{:017x}", self.last_id)
     }
 
+    /// The rules of all groups.
+    pub fn rules(&self) -> usize {
+        self.groups().map(|group| group.rules.len()).sum()
+    }
+
+    fn check_room(&self, more: usize) -> Result<(), Refusal> {
+        match self.quota.rules {
+            Some(most) if self.rules() + more > most as usize => refuse(
+                "RulesLimitExceeded",
+                format!("The maximum number of rules ({most}) has been reached: there are {}", self.rules()),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn existing(&self, id: &str) -> Result<&Group, Refusal> {
         match self.groups.get(id) {
             Some(group) => Ok(group),
@@ -137,6 +154,7 @@ impl World {
                 format!("The maximum number of security groups ({}) has been reached", self.quota.groups),
             );
         }
+        self.check_room(1)?;
         let id = self.fresh_id("sg");
         let rule = GroupRule {
             id: self.fresh_id("sgr"),
@@ -196,6 +214,7 @@ impl World {
                 ),
             );
         }
+        self.check_room(rules.len())?;
         for (permission, description) in rules {
             let rule = GroupRule { id: self.fresh_id("sgr"), permission, description, tags: tags.clone() };
             if let Some(group) = self.groups.get_mut(id) {

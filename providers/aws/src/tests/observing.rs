@@ -106,7 +106,8 @@ async fn a_vpc_that_is_listed_gives_its_orphans_and_its_size_without_another_cal
     listed.push(group("sg-beef", "not-ours", &[], "", ""));
     let names: Vec<String> = (0..201).map(|n| format!("g{n}")).collect();
     let replay = Replay::new([groups(&listed)]);
-    let observed = aws(&replay).observe(&with_marked(names.iter().map(String::as_str)), &mut Atoms::new()).await.unwrap();
+    let observed =
+        aws(&replay).observe(&with_marked(names.iter().map(String::as_str)), &mut Atoms::new()).await.unwrap();
     assert_eq!(replay.actions().len(), 1);
     assert_eq!(observed.groups.len(), 202);
     assert!(ids(&observed).contains(&"sg-f00d"));
