@@ -328,34 +328,33 @@ fn quiet_groups(out: &mut String, plan: &Plan) {
 
 /// Groups that carry our mark and that the inventory no longer names, but for those that the plan prunes.
 pub fn orphans(plan: &Plan) -> String {
-    let mut out = String::new();
+    let (mut lines, mut elsewhere) = (Vec::new(), BTreeMap::<String, Vec<&str>>::new());
     for network in &plan.networks {
         let planned = |orphan: &Orphan| network.groups.iter().any(|group| group.atom == orphan.atom);
-        let mut elsewhere: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for orphan in network.orphans.iter().filter(|orphan| !planned(orphan)) {
             let name = network.group_name(orphan.atom);
-            let marks = orphan.marks.iter().map(|m| format!("{} for {}", m.origin.as_str(), m.mark));
             let rules = count(orphan.rules, "rule");
             let what = match orphan.prune {
                 Prune::Delete => format!("apply --prune deletes it with {rules}"),
                 Prune::Clear => format!("apply --prune removes {rules} of ours and our mark"),
                 Prune::Keep => {
-                    for mark in &orphan.marks {
-                        elsewhere.entry(mark.mark.to_string()).or_default().push(name);
-                    }
+                    let marks = orphan.marks.iter().map(|m| m.mark.to_string());
+                    marks.for_each(|mark| elsewhere.entry(mark).or_default().push(name));
                     continue;
                 }
             };
+            let marks = orphan.marks.iter().map(|m| format!("{} for {}", m.origin.as_str(), m.mark));
             let line = format!("{name}  {}, not in the inventory", marks.collect::<Vec<_>>().join(", "));
-            let _ = writeln!(out, "{} {}   {}", paint(CHANGE, "orphan"), escape(&line), paint(FAINT, &what));
-        }
-        for (mark, names) in elsewhere {
-            let line = format!("{mark}  {}", names.join(", "));
-            let why = "no such cluster in the inventory: left alone; destroy a cluster before it leaves";
-            let _ = writeln!(out, "{} {}   {}", paint(FAINT, "marked by"), escape(&line), paint(FAINT, why));
+            lines.push(format!("{} {}   {}\n", paint(CHANGE, "orphan"), escape(&line), paint(FAINT, &what)));
         }
     }
-    out
+    for (mark, names) in elsewhere {
+        let line = format!("{mark}  {}", names.join(", "));
+        let why = "no such cluster in the inventory: left alone; destroy a cluster before it leaves";
+        lines.push(format!("{} {}   {}\n", paint(FAINT, "marked by"), escape(&line), paint(FAINT, why)));
+    }
+    let gap = if lines.is_empty() { "" } else { "\n" };
+    format!("{gap}{}", lines.concat())
 }
 
 fn held_and_ignored(out: &mut String, plan: &Plan) {
