@@ -44,7 +44,7 @@ pub(super) fn order(groups: Vec<GroupCalls>, elsewhere: &BTreeMap<Place, Place>)
             steps.push((wave, step));
         }
     }
-    // A deletion waits for what the last wave of another group removes.
+    // Deletions are last, whatever other groups have in waves.
     steps.sort_by_key(|(wave, step)| (step.action == Action::DeleteGroup, *wave, phase(step)));
     let mut steps: Vec<Step> = steps.into_iter().map(|(_, step)| step).collect();
     for (id, step) in (1..).zip(&mut steps) {
