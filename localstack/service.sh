@@ -65,7 +65,7 @@ PY
 # Makes $venv with the packages of requirements.txt, unless it has them.
 # The copy of requirements.txt is written last: a venv without it is half made and not trusted.
 # -I: no PYTHONPATH or user packages that pip would take for installed. pip's own settings hold.
-install_packages() { # WHAT PYTHON_MIN PYTHON_MAX
+install_packages() { # WHAT PYTHON_MIN PYTHON_MAX [ARGUMENTS OF PIP INSTALL]
   local python
   if cmp -s {"$home","$venv"}/requirements.txt && "$venv/bin/python" -I -c '' 2>/dev/null; then return; fi
   python=$(find_python "$2" "$3")
@@ -74,7 +74,7 @@ install_packages() { # WHAT PYTHON_MIN PYTHON_MAX
   rm -rf "$venv"
   if ! { "$python" -I -m venv "$venv" &&
     "$venv/bin/python" -I -m pip --quiet --no-input --disable-pip-version-check \
-      install --no-deps --requirement "$home/requirements.txt" &&
+      install --no-deps "${@:4}" --requirement "$home/requirements.txt" &&
     cp "$home/requirements.txt" "$venv/"; } >&2; then
     rm -rf "$venv"
     die "the installation failed and was removed, see above; another up tries again"
@@ -137,4 +137,21 @@ stop() { # NAME
     sleep 0.1
   done
   rm -f "$run/$1.pid" "$run/$1.argv"
+}
+
+# Prints a line of `export` for each, and keeps a proxy that the caller has away from the services.
+print_exports() { # NAME=VALUE...
+  local line name value list exports=("$@")
+  if [[ ${http_proxy-}${HTTP_PROXY-}${all_proxy-}${ALL_PROXY-} ]]; then
+    for name in NO_PROXY no_proxy; do
+      list=${!name-}
+      [[ $list == *127.0.0.1* || $list == "*" ]] || list=${list:+$list,}127.0.0.1
+      exports+=("$name=$list")
+    done
+  fi
+  for line in "${exports[@]}"; do
+    value=${line#*=}
+    [[ ! $value =~ [^a-zA-Z0-9_./:,@%+=-] ]] || value=$(printf %q "$value")
+    echo "export ${line%%=*}=$value"
+  done
 }

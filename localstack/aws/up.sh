@@ -29,38 +29,24 @@ END
 
 # Whatever the caller has set for the real AWS must lose. An endpoint for one service beats that for all, a session
 # token would be sent along, and a profile may bring an endpoint, a role to assume or FIPS.
-print_exports() { # ENDPOINT
-  local name value list
-  local exports=(
-    AWS_ENDPOINT_URL="$1"
-    AWS_ENDPOINT_URL_EC2="$1"
-    AWS_ENDPOINT_URL_STS="$1"
-    AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false
-    AWS_ACCESS_KEY_ID=test
-    AWS_SECRET_ACCESS_KEY=test
-    AWS_SESSION_TOKEN=
-    AWS_REGION=us-east-1
-    AWS_DEFAULT_REGION=us-east-1
-    AWS_CONFIG_FILE="$run/profile"
-    AWS_SHARED_CREDENTIALS_FILE="$run/profile"
-    AWS_PROFILE=default
-    AWS_DEFAULT_PROFILE=default
-    AWS_USE_FIPS_ENDPOINT=false
-    AWS_USE_DUALSTACK_ENDPOINT=false
+print_aws_exports() { # ENDPOINT
+  print_exports \
+    AWS_ENDPOINT_URL="$1" \
+    AWS_ENDPOINT_URL_EC2="$1" \
+    AWS_ENDPOINT_URL_STS="$1" \
+    AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=false \
+    AWS_ACCESS_KEY_ID=test \
+    AWS_SECRET_ACCESS_KEY=test \
+    AWS_SESSION_TOKEN= \
+    AWS_REGION=us-east-1 \
+    AWS_DEFAULT_REGION=us-east-1 \
+    AWS_CONFIG_FILE="$run/profile" \
+    AWS_SHARED_CREDENTIALS_FILE="$run/profile" \
+    AWS_PROFILE=default \
+    AWS_DEFAULT_PROFILE=default \
+    AWS_USE_FIPS_ENDPOINT=false \
+    AWS_USE_DUALSTACK_ENDPOINT=false \
     AWS_EC2_METADATA_DISABLED=true
-  )
-  if [[ ${http_proxy-}${HTTP_PROXY-}${all_proxy-}${ALL_PROXY-} ]]; then
-    for name in NO_PROXY no_proxy; do
-      list=${!name-}
-      [[ $list == *127.0.0.1* || $list == "*" ]] || list=${list:+$list,}127.0.0.1
-      exports+=("$name=$list")
-    done
-  fi
-  for name in "${exports[@]}"; do
-    value=${name#*=}
-    [[ ! $value =~ [^a-zA-Z0-9_./:,@%+=-] ]] || value=$(printf %q "$value")
-    echo "export ${name%%=*}=$value"
-  done
 }
 
 lock
@@ -73,4 +59,4 @@ fi
 wait_for server ready
 endpoint=http://127.0.0.1:$(cat "$run/port")
 write_profile "$endpoint"
-print_exports "$endpoint"
+print_aws_exports "$endpoint"
