@@ -101,10 +101,11 @@ start() { # NAME COMMAND...
 }
 
 # Whether the process that `start` noted is there and still that one: another may have got its id since.
+# Between arguments a space is as good as a NUL: Neutron imports setproctitle, which leaves spaces there.
 running() { # NAME
   local pid argv noted
   {
-    pid=$(cat "$run/$1.pid") && argv=$(tr '\0' '\n' <"/proc/$pid/cmdline") && noted=$(cat "$run/$1.argv")
+    pid=$(cat "$run/$1.pid") && argv=$(tr -s '\0' ' ' <"/proc/$pid/cmdline") && noted=$(tr -s '\n' ' ' <"$run/$1.argv")
   } 2>/dev/null && [[ $argv && $argv == "$noted" ]]
 }
 

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import uuid
 from typing import Any, NamedTuple
 
 REGION = "RegionOne"
@@ -169,7 +170,7 @@ def lift_quotas_of_demo() -> None:
     with sqlite3.connect("files/keystone.db") as db:
         [[project]] = db.execute("SELECT id FROM project WHERE name = 'demo' AND domain_id = 'default'")
     with sqlite3.connect("files/neutron.db") as db:
-        rows = [(f"demo-{resource}", project, resource) for resource in UNLIMITED]
+        rows = [(str(uuid.uuid4()), project, resource) for resource in UNLIMITED]
         db.executemany('INSERT INTO quotas (id, project_id, resource, "limit") VALUES (?, ?, ?, -1)', rows)
 
 
