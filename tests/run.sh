@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Runs every test, with every service that they need: LocalStack is installed into localstack/run and started.
+# Runs every test, with every service that they need: LocalStack, Keystone and Neutron are installed into localstack/run
+# and started.
 # usage: bash tests/run.sh [ARGUMENTS OF THE TEST RUNNER]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-exports=$(localstack/up aws)
-trap 'localstack/down aws 2>/dev/null' EXIT
-eval "$exports"
+trap 'for service in aws openstack; do localstack/down $service 2>/dev/null; done' EXIT
+for service in aws openstack; do
+  exports=$(localstack/up $service)
+  eval "$exports"
+done
 
 # The program is built first, alone: the largest crate takes gigabytes.
 cargo build --locked --workspace

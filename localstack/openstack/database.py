@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 REGION = "RegionOne"
 KEYSTONE, SHORT_LIVED = "@KEYSTONE@", "@SHORT_LIVED@"  # filled in at each start, when the ports are known
 ELSEWHERE = "http://in.invalid"  # each server enters its own URL when it starts
-UNLIMITED = ("network", "subnet", "port", "security_group", "security_group_rule", "address_group", "rbac_policy")
+UNLIMITED = ("network", "subnet", "port", "security_group", "security_group_rule", "rbac_policy")
 
 
 class User(NamedTuple):
