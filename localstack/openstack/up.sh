@@ -31,7 +31,7 @@ write_clouds() {
   local keystone short_lived
   keystone=$(url keystone) short_lived=$(url short-lived)
   rm -f "$run/clouds.yaml.new"
-  (umask 077 && sed "s|@KEYSTONE@|$keystone/v3|; s|@SHORT_LIVED@|$short_lived/v3|" "$run/template/clouds.yaml" \
+  (umask 077 && sed "s|@KEYSTONE@|$keystone/v3|; s|@SHORT_LIVED@|$short_lived/v3|" "$run/files/clouds.yaml" \
     >"$run/clouds.yaml.new")
 }
 
