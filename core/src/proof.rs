@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::guard::GuardSet;
 use crate::name::{NetworkName, RuleId};
-use crate::plan::{Action, Step, StepId};
+use crate::plan::{Action, Step, StepId, by_group};
 use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
 
@@ -189,10 +189,7 @@ pub fn prove(case: &Case<'_>) -> Proof {
     let mut guards: BTreeSet<&str> = BTreeSet::new();
     let deletes: Vec<&Step> = case.steps.iter().filter(|s| s.action == Action::DeleteGroup).collect();
     let closures = Closures::of(case.steps);
-    let mut by_group: BTreeMap<(&NetworkName, Atom), Vec<&Step>> = BTreeMap::new();
-    for step in case.steps {
-        by_group.entry((&step.network, step.group)).or_default().push(step);
-    }
+    let by_group = by_group(case.steps);
     for group in &case.groups {
         guards.extend(group.guards.guards.iter().map(|guard| &*guard.name));
         let steps = by_group.get(&(&group.network, group.group)).map_or(&[][..], Vec::as_slice);

@@ -8,7 +8,7 @@ use rsgsync_core::diff::Fate;
 use rsgsync_core::document::{WitnessEntry, peer_entry};
 use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
 use rsgsync_core::observed::ObservedRule;
-use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule};
+use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule, by_group};
 use rsgsync_core::rule::{Direction, Rule};
 use rsgsync_core::world::world;
 use similar::{ChangeTag, TextDiff};
@@ -33,12 +33,11 @@ pub fn plan(plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) -> String
     }
     adoptions(&mut out, plan);
     assumptions(&mut out, plan);
+    let by_group = by_group(&plan.steps);
     for network in &plan.networks {
         for group in &network.groups {
-            let steps: Vec<&Step> =
-                plan.steps.iter().filter(|s| s.network == network.network.name && s.group == group.atom).collect();
-            if !steps.is_empty() {
-                changed_group(&mut out, network, group, &steps);
+            if let Some(steps) = by_group.get(&(&network.network.name, group.atom)) {
+                changed_group(&mut out, network, group, steps);
             }
         }
     }

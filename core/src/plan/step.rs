@@ -1,5 +1,7 @@
 //! A plan: steps, each one API call, in a partial order.
 
+use std::collections::BTreeMap;
+
 use crate::flow::Reason;
 use crate::name::{Mark, NetworkName, Origin, RuleId};
 use crate::rule::{Atom, Direction, Rule};
@@ -56,6 +58,13 @@ pub struct Step {
     pub group_unmarks: Vec<Mark>,
     /// For `create_group`: the group's description.
     pub description: Option<String>,
+}
+
+/// The steps of each group, in their order.
+pub fn by_group(steps: &[Step]) -> BTreeMap<(&NetworkName, Atom), Vec<&Step>> {
+    let mut groups: BTreeMap<_, Vec<&Step>> = BTreeMap::new();
+    steps.iter().for_each(|step| groups.entry((&step.network, step.group)).or_default().push(step));
+    groups
 }
 
 /// A rule in a step, with all that a call needs.
