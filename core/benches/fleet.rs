@@ -77,7 +77,7 @@ fn fleet(rules: usize, case: Case) -> (Desired, Observed) {
         let text = format!("sg-{g:08x}");
         let atom = atoms.intern(&text);
         let mut wanted: Vec<DesiredRule> = (0..RULES_A_GROUP)
-            .map(|i| DesiredRule { rule: rule(&mut atoms, groups, g, i), reasons: vec![reason.clone()] })
+            .map(|i| DesiredRule { rule: rule(&mut atoms, groups, g, i), reasons: [reason.clone()].into() })
             .collect();
         wanted.sort_by_key(|r| r.rule);
         let there =

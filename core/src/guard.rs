@@ -283,7 +283,7 @@ pub fn judge(desired: &Desired, inventory: &Inventory, today: Date) -> Verdict {
                     guard: guard.name.clone(),
                     rule: rule.rule,
                     traffic,
-                    reasons: rule.reasons.clone(),
+                    reasons: rule.reasons.to_vec(),
                 };
                 let covers = |(open, range): &&(Traffic, Cidr)| {
                     intersection(*open, traffic) == Some(traffic) && range.contains(cidr)

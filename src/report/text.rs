@@ -242,7 +242,7 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
 
 /// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.
 fn why_added(rule: &StepRule) -> String {
-    match rule.reasons.as_slice() {
+    match &*rule.reasons {
         [] if rule.rule.direction == Direction::Ingress => "stays open: held or ignored".to_owned(),
         [] => "outbound is open".to_owned(),
         [one] => format!("{}  [{}]", one.why, row(one)),

@@ -93,7 +93,8 @@ pub fn plan(
         let doomed = if options.prunes() { doomed(&orphaned) } else { BTreeSet::new() };
         let mut groups = Vec::new();
         for linked in linked {
-            let made = match group(&linked, &input, observed, ours, options, &doomed) {
+            let existing = linked.observed;
+            let made = match group(linked, &input, observed, ours, options, &doomed) {
                 Ok(made) => made,
                 Err(error) => {
                     draft.errors.push(error);
@@ -101,7 +102,7 @@ pub fn plan(
                 }
             };
             let atom = made.plan.atom;
-            draft.cases.push(case(name, &made.plan, linked.observed, guards));
+            draft.cases.push(case(name, &made.plan, existing, guards));
             draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
             let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
@@ -241,8 +242,7 @@ pub(super) fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<Pl
     let mut errors = BTreeMap::new();
     for network in networks {
         let unmade = |g: &&GroupPlan| g.status == GroupStatus::Skipped && network.observed_group(g.atom).is_none();
-        let skipped: BTreeMap<Atom, &GroupPlan> =
-            network.groups.iter().filter(unmade).map(|g| (g.atom, g)).collect();
+        let skipped: BTreeMap<Atom, &GroupPlan> = network.groups.iter().filter(unmade).map(|g| (g.atom, g)).collect();
         for calls in calls.iter().filter(|c| c.network == network.network.name) {
             let adds = calls.waves.iter().flatten().flat_map(|call| &call.adds);
             for peer in adds.filter_map(|add| skipped.get(&add.rule.peer.group()?)) {

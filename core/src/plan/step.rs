@@ -1,6 +1,7 @@
 //! A plan: steps, each one API call, in a partial order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::flow::Reason;
 use crate::name::{Mark, NetworkName, Origin, RuleId};
@@ -79,5 +80,5 @@ pub struct StepRule {
     /// Our marks that the rule gets.
     pub marks: Vec<Mark>,
     /// Why.
-    pub reasons: Vec<Reason>,
+    pub reasons: Arc<[Reason]>,
 }
