@@ -26,7 +26,7 @@ pub fn describe(reasons: &[Reason], marks: &[Mark], dialect: &Dialect) -> String
         text = format!("{}..", kept.trim_end());
     }
     text.push_str(&suffix);
-    text.trim().to_owned()
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
 }
 
 fn is_legal(c: char, dialect: &Dialect) -> bool {

@@ -176,8 +176,10 @@ fn side(
         missing = missing.difference(&standing).except_on(&ignored).union(&stays_open.difference(&standing));
     }
 
-    for i in satisfying(&want, indices, holders, &out.fates, rule) {
-        out.fates[i] = Fate::Satisfies;
+    if indices.iter().any(|i| holders[*i] == Holder::Foreign) {
+        for i in satisfying(&want, indices, holders, &out.fates, rule) {
+            out.fates[i] = Fate::Satisfies;
+        }
     }
     for &i in indices {
         let carries = |missing: &PacketSet| !missing.within(&rule(i)).is_empty();
@@ -190,7 +192,11 @@ fn side(
         missing.remove(&rule(i));
     }
 
-    let adds = if missing.is_empty() { Vec::new() } else { fewest(&want.union(&stays_open), missing, direction) };
+    let adds = match (missing.is_empty(), stays_open.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => fewest(&want, missing, direction),
+        (false, false) => fewest(&want.union(&stays_open), missing, direction),
+    };
     let kept = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i));
     let needed = sorted(without_covered(kept.chain(adds.iter().copied()).collect()));
     for &i in indices {

@@ -49,7 +49,7 @@ impl TrafficSet {
 
     /// The points in this one that are not in `other`.
     pub fn difference(&self, other: &Self) -> Self {
-        self.intersection(&other.complement())
+        if self.is_empty() { Self::default() } else { self.intersection(&other.complement()) }
     }
 
     /// The points of a traffic that are in this set.
@@ -443,9 +443,11 @@ pub(crate) fn without_covered(mut rules: Vec<Rule>) -> Vec<Rule> {
         reach = if near { reach } else { 0 };
         near
     });
-    clusters
-        .flat_map(|rules| if let [one] = rules { vec![*one] } else { without_covered_near(rules.to_vec()) })
-        .collect()
+    let mut out = Vec::new();
+    for near in clusters {
+        if let [one] = near { out.push(*one) } else { out.extend(without_covered_near(near.to_vec())) }
+    }
+    out
 }
 
 fn without_covered_near(mut rules: Vec<Rule>) -> Vec<Rule> {

@@ -191,7 +191,7 @@ fn not_there(
             direction: rule.direction,
             traffic: rule.traffic,
         });
-        for reason in &reasons {
+        for reason in &*reasons {
             let key = (reason.cluster.clone(), row_word(inventory, reason), why.clone());
             rows.entry(key).or_default().extend(asks.clone());
         }

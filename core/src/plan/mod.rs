@@ -13,8 +13,6 @@ mod quota;
 mod step;
 mod waves;
 
-use std::collections::BTreeMap;
-
 pub use build::{NetworkInput, PlanOptions, plan};
 pub use destroy::{destroy, split_flows};
 pub use error::{NetworkCount, PlanError};
