@@ -4,7 +4,7 @@
 //! planner's algebra can't blind it. It looks at the partial order of the steps, not at one sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::guard::GuardSet;
 use crate::name::{NetworkName, RuleId};
@@ -390,7 +390,7 @@ impl GroupProof<'_> {
         let rule = |peer, traffic| Rule { direction: Direction::Ingress, peer, traffic };
         let range = |(traffic, cidr): &(Traffic, Cidr)| rule(RulePeer::Addresses(*cidr), *traffic);
         let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
-        let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text)).chain(self.case.trusted.iter().copied());
+        let private = PRIVATE_RANGES.iter().copied().chain(self.case.trusted.iter().copied());
         // What is open already does not open.
         let there = self.group.observed.iter().map(|(rule, _)| *rule);
         let private = private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL));
@@ -467,6 +467,9 @@ const PRIVATE: [&str; 9] = [
     "fe80::/10",
     "fc00::/7",
 ];
+
+static PRIVATE_RANGES: LazyLock<Vec<Cidr>> =
+    LazyLock::new(|| PRIVATE.iter().filter_map(|text| Cidr::parse(text)).collect());
 
 #[cfg(test)]
 mod tests;
