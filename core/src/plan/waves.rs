@@ -26,9 +26,7 @@ impl Room<'_> {
     /// A count that some additions raise above the quota. Nothing new needs no room, whatever is there already.
     pub fn overflow<'r>(&self, adds: impl IntoIterator<Item = &'r StepRule, IntoIter: Clone>) -> Option<QuotaUse> {
         let adds = adds.into_iter();
-        if adds.clone().next().is_none() {
-            return None;
-        }
+        adds.clone().next()?;
         let present = || self.present.iter().copied();
         let before = counts(present(), self.dialect, self.limits);
         let after = counts(present().chain(adds.map(|a| (a.rule, 1))), self.dialect, self.limits);
