@@ -1,7 +1,5 @@
 //! A rule's reasons become a description that the cloud accepts.
 
-use std::collections::BTreeSet;
-
 use crate::flow::Reason;
 use crate::name::Mark;
 use crate::pack::Dialect;
@@ -10,22 +8,25 @@ use crate::pack::Dialect;
 ///
 /// The marks are never shortened; where they alone are longer than the cloud allows, they are all that stands.
 pub fn describe(reasons: &[Reason], marks: &[Mark], dialect: &Dialect) -> String {
-    let purposes: BTreeSet<&str> = reasons.iter().map(|r| &*r.why).collect();
-    let purposes = purposes.into_iter().collect::<Vec<_>>().join("; ");
+    let mut purposes: Vec<&str> = reasons.iter().map(|r| &*r.why).collect();
+    purposes.sort_unstable();
+    purposes.dedup();
+    let mut text = purposes.join("; ");
     let suffix: String = if dialect.marks_in_description {
         marks.iter().map(|mark| format!(" rsgsync:{mark}")).collect()
     } else {
         String::new()
     };
-    let legal: String = purposes.chars().map(|c| if is_legal(c, dialect) { c } else { '-' }).collect();
+    if !text.chars().all(|c| is_legal(c, dialect)) {
+        text = text.chars().map(|c| if is_legal(c, dialect) { c } else { '-' }).collect();
+    }
     let room = dialect.description_length.saturating_sub(suffix.chars().count());
-    let text = if legal.chars().count() <= room {
-        legal
-    } else {
-        let kept: String = legal.chars().take(room.saturating_sub(2)).collect();
-        format!("{}..", kept.trim_end())
-    };
-    format!("{text}{suffix}").trim().to_owned()
+    if text.chars().count() > room {
+        let kept: String = text.chars().take(room.saturating_sub(2)).collect();
+        text = format!("{}..", kept.trim_end());
+    }
+    text.push_str(&suffix);
+    if text.trim().len() == text.len() { text } else { text.trim().to_owned() }
 }
 
 fn is_legal(c: char, dialect: &Dialect) -> bool {

@@ -3,6 +3,7 @@
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::flow::{Ask, End, Flow, Flows, Reason, Unopened, Why, multihomed};
 use crate::inventory::{Cluster, EgressMode, Inventory, NodeGroup, Ownership, Peer, SecurityGroup};
@@ -85,7 +86,7 @@ pub struct DesiredRule {
     /// What must be let through.
     pub rule: Rule,
     /// Why, sorted; at least one.
-    pub reasons: Vec<Reason>,
+    pub reasons: Arc<[Reason]>,
 }
 
 /// Turns flows into the rules that each managed group needs.
@@ -108,7 +109,7 @@ struct Build<'a> {
     groups: BTreeMap<GroupKey, Parts<'a>>,
     networks: BTreeMap<NetworkName, DesiredNetwork>,
     elsewhere: BTreeSet<Flow>,
-    unopened: BTreeMap<(NetworkName, ClusterName, std::sync::Arc<str>, Why), BTreeSet<Ask>>,
+    unopened: BTreeMap<(NetworkName, ClusterName, Arc<str>, Why), BTreeSet<Ask>>,
 }
 
 /// A security group under construction.

@@ -1,11 +1,12 @@
 //! What a group has, against what it should have: the fate of every observed rule, and the fewest to add.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::DesiredRule;
 use crate::inventory::{EgressMode, Ownership};
 use crate::observed::{ObservedGroup, ObservedRule, Ours};
-use crate::packets::{PacketSet, TrafficSet, without_covered};
+use crate::packets::{PacketSet, TrafficSet, overlap, without_covered};
 use crate::rule::{Cidr, Direction, Family, Rule, RulePeer};
 use crate::traffic::Traffic;
 use crate::writer::{Suspects, suspects};
@@ -133,7 +134,10 @@ fn side(
     out: &mut GroupDiff,
 ) {
     let rule = |i: usize| observed.rules[i].rule;
-    let want = PacketSet::of(required.iter().map(|r| r.rule));
+    // Most rules are found word for word: sets of packets are made for the rest.
+    let wanted_rules = sorted(required.iter().map(|r| r.rule));
+    let want = LazyCell::new(|| PacketSet::of(wanted_rules.iter().copied()));
+    let is_wanted = |rule: Rule| wanted_rules.binary_search(&rule).is_ok() || want.carries(&rule);
     let open_egress = direction == Direction::Egress && wanted.egress == EgressMode::Open;
     let ignored: TrafficSet = match direction {
         Direction::Ingress => wanted.ignored.iter().copied().collect(),
@@ -145,7 +149,7 @@ fn side(
         let unwanted = || PacketSet::of([rule(i)]).difference(&want);
         out.fates[i] = match holders[i] {
             Holder::Foreign | Holder::Others => Fate::Foreign,
-            _ if want.carries(&rule(i)) => Fate::Keep,
+            _ if is_wanted(rule(i)) => Fate::Keep,
             _ if open_egress => Fate::Outbound,
             _ if unwanted().except_on(&held).is_empty() => Fate::Held,
             _ if unwanted().except_on(&held).except_on(&ignored).is_empty() => Fate::Ignored,
@@ -164,60 +168,71 @@ fn side(
         removed.on(&held).union(&removed.on(&ignored))
     };
     let stays = |fate: Fate, i: usize| !matches!(fate, Fate::Remove | Fate::Leave) && holders[i] != Holder::Others;
-    let standing = PacketSet::of(indices.iter().filter(|i| stays(out.fates[**i], **i)).map(|i| rule(*i)));
-    let mut missing = want.difference(&standing);
-    if !ignored.is_empty() {
-        missing = missing.except_on(&ignored);
-    }
-    if !stays_open.is_empty() {
-        missing = missing.union(&stays_open.difference(&standing));
+    let standing = sorted(indices.iter().filter(|i| stays(out.fates[**i], **i)).map(|i| rule(*i)));
+    let absent = wanted_rules.iter().filter(|rule| standing.binary_search(rule).is_err());
+    let mut missing = PacketSet::of(absent.copied());
+    if !missing.is_empty() || !stays_open.is_empty() {
+        let standing = PacketSet::of(standing);
+        missing = missing.difference(&standing).except_on(&ignored).union(&stays_open.difference(&standing));
     }
 
-    for &i in indices {
-        if holders[i] == Holder::Foreign && packets_needed(&want, rule(i), indices, holders, out, &rule) {
+    if indices.iter().any(|i| holders[*i] == Holder::Foreign) {
+        for i in satisfying(&want, indices, holders, &out.fates, rule) {
             out.fates[i] = Fate::Satisfies;
         }
-        let carries = |missing: &PacketSet| !missing.is_empty() && missing.intersects(&PacketSet::of([rule(i)]));
+    }
+    for &i in indices {
+        let carries = |missing: &PacketSet| !missing.within(&rule(i)).is_empty();
         let fate = match holders[i] {
             Holder::Others if carries(&missing) => Fate::Join,
             Holder::OursAndOthers if out.fates[i] == Fate::Leave && carries(&missing) => Fate::Keep,
             _ => continue,
         };
         out.fates[i] = fate;
-        missing = missing.difference(&PacketSet::of([rule(i)]));
+        missing.remove(&rule(i));
     }
 
-    let adds = if missing.is_empty() { Vec::new() } else { fewest(&want.union(&stays_open), missing, direction) };
+    let adds = match (missing.is_empty(), stays_open.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => fewest(&want, missing, direction),
+        (false, false) => fewest(&want.union(&stays_open), missing, direction),
+    };
     let kept = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i));
-    let needed: BTreeSet<Rule> = without_covered(kept.chain(adds.iter().copied()).collect()).into_iter().collect();
+    let needed = sorted(without_covered(kept.chain(adds.iter().copied()).collect()));
     for &i in indices {
-        if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && !needed.contains(&rule(i)) {
+        if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && needed.binary_search(&rule(i)).is_err() {
             out.fates[i] = Fate::Redundant;
         }
     }
 
     for rule in adds {
-        let reasons: BTreeSet<_> = required
-            .iter()
-            .filter(|r| crate::packets::overlap(&r.rule, &rule))
-            .flat_map(|r| r.reasons.iter().cloned())
-            .collect();
-        out.adds.push(DesiredRule { rule, reasons: reasons.into_iter().collect() });
+        let asking: Vec<&DesiredRule> = required.iter().filter(|r| overlap(&r.rule, &rule)).collect();
+        let reasons = match asking[..] {
+            [one] => one.reasons.clone(),
+            _ => asking.iter().flat_map(|r| r.reasons.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect(),
+        };
+        out.adds.push(DesiredRule { rule, reasons });
     }
 }
 
-/// Whether a foreign rule lets something wanted through that no rule of ours does.
-fn packets_needed(
+fn sorted(rules: impl IntoIterator<Item = Rule>) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = rules.into_iter().collect();
+    rules.sort_unstable();
+    rules
+}
+
+/// The foreign rules that let something wanted through which no rule of ours does.
+fn satisfying(
     want: &PacketSet,
-    foreign: Rule,
     indices: &[usize],
     holders: &[Holder],
-    out: &GroupDiff,
-    rule: &impl Fn(usize) -> Rule,
-) -> bool {
-    let ours =
-        indices.iter().filter(|i| holders[**i] == Holder::Ours && out.fates[**i] == Fate::Keep).map(|i| rule(*i));
-    !want.intersection(&PacketSet::of([foreign])).difference(&PacketSet::of(ours)).is_empty()
+    fates: &[Fate],
+    rule: impl Fn(usize) -> Rule,
+) -> Vec<usize> {
+    let ours = indices.iter().filter(|i| holders[**i] == Holder::Ours && fates[**i] == Fate::Keep);
+    let ours = PacketSet::of(ours.map(|i| rule(*i)));
+    let foreign = indices.iter().copied().filter(|i| holders[*i] == Holder::Foreign);
+    foreign.filter(|i| !want.within(&rule(*i)).difference(&ours).is_empty()).collect()
 }
 
 /// The fewest rules inside `goal` that let all of `missing` through: one for each rule of the goal's cover that is needed,
@@ -225,13 +240,13 @@ fn packets_needed(
 fn fewest(goal: &PacketSet, mut missing: PacketSet, direction: Direction) -> Vec<Rule> {
     let mut adds = Vec::new();
     for rule in goal.cover(direction) {
-        let here = missing.intersection(&PacketSet::of([rule]));
+        let here = missing.within(&rule);
         if here.is_empty() {
             continue;
         }
-        let exact = here.cover(direction);
+        let exact = if here.carries(&rule) { vec![rule] } else { here.cover(direction) };
         let add = if let [one] = exact[..] { one } else { rule };
-        missing = missing.difference(&PacketSet::of([add]));
+        missing.remove(&add);
         adds.push(add);
     }
     adds.sort_unstable();

@@ -32,6 +32,9 @@ const PRIVATE: [&str; 9] = [
     "fc00::/7",
 ];
 
+static PRIVATE_RANGES: LazyLock<Vec<Cidr>> =
+    LazyLock::new(|| PRIVATE.iter().filter_map(|text| Cidr::parse(text)).collect());
+
 /// Traffic that must not be open to public addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
@@ -137,7 +140,7 @@ pub fn guards() -> &'static [Guard] {
 
 /// Whether any address of the range is public: outside the private ranges and `trusted`.
 pub fn is_public(range: Cidr, trusted: &[Cidr]) -> bool {
-    let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text));
+    let private = PRIVATE_RANGES.iter().copied();
     let same_family = private.chain(trusted.iter().copied()).filter(|known| known.family() == range.family());
     let mut known: Vec<(u128, u128)> = same_family.map(Cidr::bounds).collect();
     known.sort_unstable();
@@ -283,7 +286,7 @@ pub fn judge(desired: &Desired, inventory: &Inventory, today: Date) -> Verdict {
                     guard: guard.name.clone(),
                     rule: rule.rule,
                     traffic,
-                    reasons: rule.reasons.clone(),
+                    reasons: rule.reasons.to_vec(),
                 };
                 let covers = |(open, range): &&(Traffic, Cidr)| {
                     intersection(*open, traffic) == Some(traffic) && range.contains(cidr)

@@ -1,6 +1,7 @@
 //! Names become what the cloud calls them: a desired group meets the observed one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere};
 use crate::diff::{Wanted, open_outbound};
@@ -157,13 +158,15 @@ pub fn link<'a>(
         }
         let mut wanted = Wanted {
             egress: desired.egress,
+            rules: Vec::with_capacity(desired.rules.len()),
             held: desired.held.clone(),
             ignored: desired.ignored.clone(),
             ..Wanted::default()
         };
         let mut families: BTreeMap<Rule, Family> = BTreeMap::new();
-        for rule in &desired.rules {
-            let peer = match rule.rule.peer {
+        let by_range = !desired.addresses.is_empty();
+        for of_peer in desired.rules.chunk_by(|a, b| a.rule.peer == b.rule.peer) {
+            let peer = match of_peer[0].rule.peer {
                 RulePeer::Opaque(PeerKind::Group, atom, family) => {
                     let text = network.atoms.text(atom);
                     let named = matches!(SecurityGroup::parse(text), Ok(SecurityGroup::Name(_)));
@@ -175,14 +178,18 @@ pub fn link<'a>(
                 }
                 other => other,
             };
-            for projected in dialect.project(Rule { peer, ..rule.rule }) {
-                let needs = rule.rule.peer.family();
-                let family = families.entry(projected).or_insert(needs);
-                *family = if family.contains(needs) { *family } else { Family::Both };
-                if let Some(known) = rule.rule.peer.group().and_then(|g| desired.addresses.get(&g)) {
-                    wanted.addresses.insert(projected, known.clone());
+            for rule in of_peer {
+                for projected in dialect.project(Rule { peer, ..rule.rule }) {
+                    if by_range {
+                        let needs = rule.rule.peer.family();
+                        let family = families.entry(projected).or_insert(needs);
+                        *family = if family.contains(needs) { *family } else { Family::Both };
+                    }
+                    if let Some(known) = rule.rule.peer.group().and_then(|g| desired.addresses.get(&g)) {
+                        wanted.addresses.insert(projected, known.clone());
+                    }
+                    wanted.rules.push(DesiredRule { rule: projected, reasons: rule.reasons.clone() });
                 }
-                wanted.rules.push(DesiredRule { rule: projected, reasons: rule.reasons.clone() });
             }
         }
         // Addresses stand for a reference only where they are known in every family that its flows have.
@@ -195,7 +202,7 @@ pub fn link<'a>(
         if desired.egress == EgressMode::Open && ours_from_the_start {
             let mut open = open_outbound(desired.family);
             open.retain(|o| wanted.rules.iter().all(|r| r.rule != *o));
-            wanted.rules.extend(open.into_iter().map(|rule| DesiredRule { rule, reasons: Vec::new() }));
+            wanted.rules.extend(open.into_iter().map(|rule| DesiredRule { rule, reasons: Arc::default() }));
         }
         wanted.rules.sort_by_key(|r| r.rule);
         linked.push(Linked { desired, observed, atom, wanted });
@@ -224,7 +231,7 @@ mod tests {
             };
             let peer = RulePeer::Opaque(PeerKind::Group, atom, Family::Ipv4);
             let rule = Rule { direction: Direction::Ingress, peer, traffic: Traffic::parse("22/tcp").unwrap() };
-            DesiredRule { rule, reasons: vec![reason("because")] }
+            DesiredRule { rule, reasons: [reason("because")].into() }
         });
         let rules = rules.collect();
         let atom = network.atoms.intern("web");

@@ -1,5 +1,7 @@
 //! The pure half of a provider: how it groups changes into calls, and what its rules can say.
 
+use std::sync::Arc;
+
 use crate::name::{Mark, Origin};
 use crate::observed::Limits;
 use crate::plan::{Action, StepRule};
@@ -164,7 +166,7 @@ pub fn one_call_a_direction(changes: &GroupChanges, dialect: &Dialect) -> Vec<Ca
 impl StepRule {
     /// A rule without description, marks or reasons.
     pub fn plain(rule: Rule) -> Self {
-        Self { rule, id: None, description: String::new(), marks: Vec::new(), reasons: Vec::new() }
+        Self { rule, id: None, description: String::new(), marks: Vec::new(), reasons: Arc::default() }
     }
 }
 

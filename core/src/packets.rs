@@ -1,6 +1,6 @@
 //! Sets of rules as exact sets of packets: traffic × addresses, and traffic for each opaque peer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
@@ -49,7 +49,13 @@ impl TrafficSet {
 
     /// The points in this one that are not in `other`.
     pub fn difference(&self, other: &Self) -> Self {
-        self.intersection(&other.complement())
+        if self.is_empty() { Self::default() } else { self.intersection(&other.complement()) }
+    }
+
+    /// The points of a traffic that are in this set.
+    fn within(&self, traffic: Traffic) -> Self {
+        let (lo, hi) = traffic.points();
+        self.iter().map(|i| (i.0.max(lo), i.1.min(hi))).filter(|i| i.0 <= i.1).collect()
     }
 
     fn complement(&self) -> Self {
@@ -80,14 +86,14 @@ impl FromIterator<(u32, u32)> for TrafficSet {
     fn from_iter<I: IntoIterator<Item = (u32, u32)>>(intervals: I) -> Self {
         let mut intervals: Vec<_> = intervals.into_iter().collect();
         intervals.sort_unstable();
-        let mut out: Vec<(u32, u32)> = Vec::with_capacity(intervals.len());
-        for (lo, hi) in intervals {
-            match out.last_mut() {
-                Some(last) if lo <= last.1.saturating_add(1) => last.1 = last.1.max(hi),
-                _ => out.push((lo, hi)),
+        intervals.dedup_by(|next, last| {
+            let touches = next.0 <= last.1.saturating_add(1);
+            if touches {
+                last.1 = last.1.max(next.1);
             }
-        }
-        Self(out)
+            touches
+        });
+        Self(intervals)
     }
 }
 
@@ -120,8 +126,7 @@ impl AddressMap {
             return Self(vec![Stretch { first, last, traffic: traffic.into() }]);
         }
         parts.sort_unstable();
-        let starts: BTreeSet<u128> = parts.iter().flat_map(|p| [Some(p.0), p.1.checked_add(1)]).flatten().collect();
-        let starts: Vec<u128> = starts.into_iter().collect();
+        let starts = starts(parts.iter().map(|p| (p.0, p.1)));
         let (mut active, mut next, mut out) = (Vec::new(), 0, Self::default());
         for (i, &first) in starts.iter().enumerate() {
             active.retain(|p: &(u128, u128, Traffic)| p.1 >= first);
@@ -162,15 +167,36 @@ impl AddressMap {
         false
     }
 
+    /// The part of some addresses and a traffic that is in this map.
+    fn within(&self, (first, last): (u128, u128), traffic: Traffic) -> Self {
+        let mut out = Self::default();
+        for s in self.0[self.0.partition_point(|s| s.last < first)..].iter().take_while(|s| s.first <= last) {
+            out.push(s.first.max(first), s.last.min(last), s.traffic.within(traffic));
+        }
+        out
+    }
+
+    /// Takes a traffic from some addresses.
+    fn remove(&mut self, (first, last): (u128, u128), traffic: &TrafficSet) {
+        for s in std::mem::take(&mut self.0) {
+            if s.last < first || last < s.first {
+                self.push(s.first, s.last, s.traffic);
+                continue;
+            }
+            let rest = s.traffic.difference(traffic);
+            if s.first < first {
+                self.push(s.first, first - 1, s.traffic.clone());
+            }
+            self.push(s.first.max(first), s.last.min(last), rest);
+            if last < s.last {
+                self.push(last + 1, s.last, s.traffic);
+            }
+        }
+    }
+
     fn combine(&self, other: &Self, op: impl Fn(&TrafficSet, &TrafficSet) -> TrafficSet) -> Self {
-        let starts: BTreeSet<u128> = [self, other]
-            .iter()
-            .flat_map(|m| &m.0)
-            .flat_map(|s| [Some(s.first), s.last.checked_add(1)])
-            .flatten()
-            .collect();
+        let starts = starts([self, other].iter().flat_map(|m| &m.0).map(|s| (s.first, s.last)));
         let end = [self, other].iter().filter_map(|m| m.0.last()).map(|s| s.last).max().unwrap_or(0);
-        let starts: Vec<u128> = starts.into_iter().collect();
         let (mut i, mut j, mut out) = (0, 0, Self::default());
         for (k, &first) in starts.iter().enumerate() {
             if first > end {
@@ -192,23 +218,62 @@ impl AddressMap {
     }
 }
 
+/// Where stretches of addresses may begin: sorted, no two alike.
+fn starts(bounds: impl Iterator<Item = (u128, u128)>) -> Vec<u128> {
+    let mut starts: Vec<u128> = bounds.flat_map(|(first, last)| [Some(first), last.checked_add(1)]).flatten().collect();
+    starts.sort_unstable();
+    starts.dedup();
+    starts
+}
+
 static NOTHING: TrafficSet = TrafficSet(Vec::new());
 
+/// An opaque peer in a single family.
 type Opaque = (PeerKind, Atom, Family);
+
+/// Opaque peers and the traffic of each: sorted, no two alike, none without traffic.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct OpaqueMap(Vec<(Opaque, TrafficSet)>);
+
+impl OpaqueMap {
+    fn of(mut parts: Vec<(Opaque, Traffic)>) -> Self {
+        parts.sort_unstable();
+        let of_peer = parts.chunk_by(|a, b| a.0 == b.0);
+        Self(of_peer.map(|parts| (parts[0].0, parts.iter().map(|p| p.1).collect())).collect())
+    }
+
+    fn at(&self, peer: &Opaque) -> &TrafficSet {
+        self.0.binary_search_by(|(known, _)| known.cmp(peer)).map_or(&NOTHING, |i| &self.0[i].1)
+    }
+
+    /// Takes a traffic from a peer in some families.
+    fn remove(&mut self, kind: PeerKind, atom: Atom, family: Family, traffic: &TrafficSet) {
+        let hit = |(k, a, f): Opaque| k == kind && a == atom && family.contains(f);
+        self.0.iter_mut().filter(|(peer, _)| hit(*peer)).for_each(|(_, own)| *own = own.difference(traffic));
+        self.0.retain(|(_, own)| !own.is_empty());
+    }
+
+    fn combine(&self, other: &Self, op: impl Fn(&TrafficSet, &TrafficSet) -> TrafficSet) -> Self {
+        let mut peers: Vec<Opaque> = self.0.iter().chain(&other.0).map(|(peer, _)| *peer).collect();
+        peers.sort_unstable();
+        peers.dedup();
+        let both = peers.into_iter().map(|peer| (peer, op(self.at(&peer), other.at(&peer))));
+        Self(both.filter(|(_, traffic)| !traffic.is_empty()).collect())
+    }
+}
 
 /// The packets that rules of one direction let through.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PacketSet {
     v4: AddressMap,
     v6: AddressMap,
-    opaque: BTreeMap<Opaque, TrafficSet>,
+    opaque: OpaqueMap,
 }
 
 impl PacketSet {
     /// What `rules` let through together; their directions are not looked at.
     pub fn of(rules: impl IntoIterator<Item = Rule>) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        let mut opaque: BTreeMap<Opaque, Vec<(u32, u32)>> = BTreeMap::new();
+        let (mut v4, mut v6, mut opaque) = (Vec::new(), Vec::new(), Vec::new());
         for rule in rules {
             match rule.peer {
                 RulePeer::Addresses(cidr) => {
@@ -217,22 +282,16 @@ impl PacketSet {
                     parts.push((first, last, rule.traffic));
                 }
                 RulePeer::Opaque(kind, atom, family) => {
-                    for family in family.each() {
-                        opaque.entry((kind, atom, *family)).or_default().push(rule.traffic.points());
-                    }
+                    opaque.extend(family.each().iter().map(|family| ((kind, atom, *family), rule.traffic)));
                 }
             }
         }
-        Self {
-            v4: AddressMap::of(v4),
-            v6: AddressMap::of(v6),
-            opaque: opaque.into_iter().map(|(peer, points)| (peer, points.into_iter().collect())).collect(),
-        }
+        Self { v4: AddressMap::of(v4), v6: AddressMap::of(v6), opaque: OpaqueMap::of(opaque) }
     }
 
     /// Whether no packet is in it.
     pub fn is_empty(&self) -> bool {
-        self.v4.0.is_empty() && self.v6.0.is_empty() && self.opaque.is_empty()
+        self.v4.0.is_empty() && self.v6.0.is_empty() && self.opaque.0.is_empty()
     }
 
     /// The packets in either.
@@ -259,13 +318,39 @@ impl PacketSet {
     pub fn carries(&self, rule: &Rule) -> bool {
         match rule.peer {
             RulePeer::Opaque(kind, atom, family) => {
-                let has = |f: &Family| self.opaque.get(&(kind, atom, *f)).is_some_and(|t| t.has(rule.traffic));
-                family.each().iter().all(has)
+                family.each().iter().all(|family| self.opaque.at(&(kind, atom, *family)).has(rule.traffic))
             }
             RulePeer::Addresses(cidr) => {
                 let map = if cidr.family() == Family::Ipv4 { &self.v4 } else { &self.v6 };
                 map.has(cidr.bounds(), rule.traffic)
             }
+        }
+    }
+
+    /// The packets of one rule that are in this set; as [`PacketSet::intersection`], but looks only where the rule is.
+    pub fn within(&self, rule: &Rule) -> Self {
+        let mut part = Self::default();
+        match rule.peer {
+            RulePeer::Opaque(kind, atom, family) => {
+                let peers = family.each().iter().map(|family| (kind, atom, *family));
+                let parts = peers.map(|peer| (peer, self.opaque.at(&peer).within(rule.traffic)));
+                part.opaque = OpaqueMap(parts.filter(|(_, traffic)| !traffic.is_empty()).collect());
+            }
+            RulePeer::Addresses(cidr) if cidr.family() == Family::Ipv4 => {
+                part.v4 = self.v4.within(cidr.bounds(), rule.traffic);
+            }
+            RulePeer::Addresses(cidr) => part.v6 = self.v6.within(cidr.bounds(), rule.traffic),
+        }
+        part
+    }
+
+    /// Takes the packets of one rule away; as [`PacketSet::difference`], in place.
+    pub fn remove(&mut self, rule: &Rule) {
+        let traffic = TrafficSet::from(rule.traffic);
+        match rule.peer {
+            RulePeer::Opaque(kind, atom, family) => self.opaque.remove(kind, atom, family, &traffic),
+            RulePeer::Addresses(cidr) if cidr.family() == Family::Ipv4 => self.v4.remove(cidr.bounds(), &traffic),
+            RulePeer::Addresses(cidr) => self.v6.remove(cidr.bounds(), &traffic),
         }
     }
 
@@ -290,19 +375,16 @@ impl PacketSet {
             m.0.iter().for_each(|s| out.push(s.first, s.last, op(&s.traffic)));
             out
         };
-        let opaque = self.opaque.iter().map(|(peer, t)| (*peer, op(t))).filter(|(_, t)| !t.is_empty()).collect();
+        let opaque = self.opaque.combine(&OpaqueMap::default(), |own, _| op(own));
         Self { v4: addresses(&self.v4), v6: addresses(&self.v6), opaque }
     }
 
     fn combine(&self, other: &Self, op: impl Fn(&TrafficSet, &TrafficSet) -> TrafficSet) -> Self {
-        let peers: BTreeSet<Opaque> = self.opaque.keys().chain(other.opaque.keys()).copied().collect();
-        let of = |set: &'_ Self, peer: &Opaque| set.opaque.get(peer).cloned().unwrap_or_default();
-        let opaque = peers
-            .into_iter()
-            .map(|peer| (peer, op(&of(self, &peer), &of(other, &peer))))
-            .filter(|(_, traffic)| !traffic.is_empty())
-            .collect();
-        Self { v4: self.v4.combine(&other.v4, &op), v6: self.v6.combine(&other.v6, &op), opaque }
+        Self {
+            v4: self.v4.combine(&other.v4, &op),
+            v6: self.v6.combine(&other.v6, &op),
+            opaque: self.opaque.combine(&other.opaque, &op),
+        }
     }
 
     /// Rules that let through exactly this set: for each peer the fewest, none inside the others together; sorted.
@@ -310,11 +392,11 @@ impl PacketSet {
     /// An opaque peer whose families have the same traffic gets one rule for both.
     pub fn cover(&self, direction: Direction) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (&(kind, atom, family), traffic) in &self.opaque {
-            let twin = |other| self.opaque.get(&(kind, atom, other));
+        for &((kind, atom, family), ref traffic) in &self.opaque.0 {
+            let twin = |other| self.opaque.at(&(kind, atom, other));
             let family = match family {
-                Family::Ipv4 if twin(Family::Ipv6) == Some(traffic) => Family::Both,
-                Family::Ipv6 if twin(Family::Ipv4) == Some(traffic) => continue,
+                Family::Ipv4 if twin(Family::Ipv6) == traffic => Family::Both,
+                Family::Ipv6 if twin(Family::Ipv4) == traffic => continue,
                 single => single,
             };
             let peer = RulePeer::Opaque(kind, atom, family);
@@ -333,9 +415,8 @@ fn address_cover(map: &AddressMap, family: Family, direction: Direction) -> Vec<
     let traffics: BTreeSet<Traffic> = map.0.iter().flat_map(|s| s.traffic.traffics()).collect();
     let mut boxes: Vec<Rule> = Vec::new();
     for traffic in traffics {
-        let has_all = |s: &&Stretch| TrafficSet::from(traffic).difference(&s.traffic).is_empty();
         let mut runs: Vec<(u128, u128)> = Vec::new();
-        for stretch in map.0.iter().filter(has_all) {
+        for stretch in map.0.iter().filter(|s| s.traffic.has(traffic)) {
             match runs.last_mut() {
                 Some(run) if run.1.checked_add(1) == Some(stretch.first) => run.1 = stretch.last,
                 _ => runs.push((stretch.first, stretch.last)),
@@ -349,6 +430,27 @@ fn address_cover(map: &AddressMap, family: Family, direction: Direction) -> Vec<
 
 /// Drops rules that the rest cover together, the smallest first.
 pub(crate) fn without_covered(mut rules: Vec<Rule>) -> Vec<Rule> {
+    let place = |rule: &Rule| match rule.peer {
+        RulePeer::Addresses(cidr) => (Some(cidr.family()), None),
+        RulePeer::Opaque(kind, atom, _) => (None, Some((kind, atom))),
+    };
+    rules.sort_unstable_by_key(|rule| (place(rule), rule.traffic.points()));
+    // A rule that begins behind all before it overlaps none of them.
+    let mut reach = 0;
+    let clusters = rules.chunk_by(|rule, next| {
+        reach = reach.max(rule.traffic.points().1);
+        let near = place(rule) == place(next) && next.traffic.points().0 <= reach;
+        reach = if near { reach } else { 0 };
+        near
+    });
+    let mut out = Vec::new();
+    for near in clusters {
+        if let [one] = near { out.push(*one) } else { out.extend(without_covered_near(near.to_vec())) }
+    }
+    out
+}
+
+fn without_covered_near(mut rules: Vec<Rule>) -> Vec<Rule> {
     let size = |rule: &Rule| {
         let (lo, hi) = rule.traffic.points();
         let length = match rule.peer {
@@ -375,12 +477,13 @@ pub(crate) fn without_covered(mut rules: Vec<Rule>) -> Vec<Rule> {
 /// Whether two rules of one direction share a packet.
 pub(crate) fn overlap(a: &Rule, b: &Rule) -> bool {
     let ((a_lo, a_hi), (b_lo, b_hi)) = (a.traffic.points(), b.traffic.points());
-    let peers = match (a.peer, b.peer) {
+    let traffic = a_lo <= b_hi && b_lo <= a_hi;
+    let peers = || match (a.peer, b.peer) {
         (RulePeer::Addresses(x), RulePeer::Addresses(y)) => x.contains(y) || y.contains(x),
         (RulePeer::Opaque(k, x, f), RulePeer::Opaque(l, y, g)) => k == l && x == y && (f.contains(g) || g.contains(f)),
         _ => false,
     };
-    peers && a_lo <= b_hi && b_lo <= a_hi
+    traffic && peers()
 }
 
 /// The fewest prefixes that make up the addresses `first..=last`.

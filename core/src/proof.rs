@@ -4,11 +4,11 @@
 //! planner's algebra can't blind it. It looks at the partial order of the steps, not at one sequence.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::guard::GuardSet;
 use crate::name::{NetworkName, RuleId};
-use crate::plan::{Action, Step, StepId};
+use crate::plan::{Action, Step, StepId, by_group};
 use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
 
@@ -151,19 +151,21 @@ pub fn carries(rule: &Rule, packet: &Packet) -> bool {
 /// Where an interval starts anew, or one ends, a class begins; the lowest corner of each stands for all of it.
 fn classes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule> + Clone) -> Vec<Packet> {
     let (low, high) = rule.traffic.points();
-    let mut points = BTreeSet::from([low]);
+    let mut points = vec![low];
     for other in others.clone().filter(|o| o.direction == rule.direction) {
         let (l, h) = other.traffic.points();
         points.extend([l, h + 1].into_iter().filter(|p| low < *p && *p <= high));
     }
-    let peers: BTreeSet<PacketPeer> = match rule.peer {
+    points.sort_unstable();
+    points.dedup();
+    let peers: Vec<PacketPeer> = match rule.peer {
         RulePeer::Opaque(kind, atom, Family::Both) => {
             [Family::Ipv4, Family::Ipv6].map(|family| PacketPeer::Opaque(kind, atom, family)).into()
         }
-        RulePeer::Opaque(kind, atom, family) => [PacketPeer::Opaque(kind, atom, family)].into(),
+        RulePeer::Opaque(kind, atom, family) => vec![PacketPeer::Opaque(kind, atom, family)],
         RulePeer::Addresses(range) => {
             let (first, last) = range.bounds();
-            let mut starts = BTreeSet::from([first]);
+            let mut starts = vec![first];
             for other in others.filter(|o| o.direction == rule.direction) {
                 if let RulePeer::Addresses(o) = other.peer
                     && o.family() == range.family()
@@ -173,6 +175,8 @@ fn classes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule> + Clone) -> V
                         .extend([Some(f), l.checked_add(1)].into_iter().flatten().filter(|a| first < *a && *a <= last));
                 }
             }
+            starts.sort_unstable();
+            starts.dedup();
             starts.into_iter().map(|a| PacketPeer::Address(range.family(), a)).collect()
         }
     };
@@ -187,12 +191,9 @@ pub fn prove(case: &Case<'_>) -> Proof {
     let mut proof = Proof { gaps: case.gaps.clone(), ..Proof::default() };
     let mut witnesses: Vec<Witness> = Vec::new();
     let mut guards: BTreeSet<&str> = BTreeSet::new();
-    let deletes: Vec<&Step> = case.steps.iter().filter(|s| s.action == Action::DeleteGroup).collect();
+    let deleting = case.steps.iter().any(|s| s.action == Action::DeleteGroup);
     let closures = Closures::of(case.steps);
-    let mut by_group: BTreeMap<(&NetworkName, Atom), Vec<&Step>> = BTreeMap::new();
-    for step in case.steps {
-        by_group.entry((&step.network, step.group)).or_default().push(step);
-    }
+    let by_group = by_group(case.steps);
     for group in &case.groups {
         guards.extend(group.guards.guards.iter().map(|guard| &*guard.name));
         let steps = by_group.get(&(&group.network, group.group)).map_or(&[][..], Vec::as_slice);
@@ -206,7 +207,11 @@ pub fn prove(case: &Case<'_>) -> Proof {
         proof.opened_outside_desired += opened.len();
         witnesses.extend(opened);
         witnesses.extend(of_group.guarded());
-        witnesses.extend(deletes.iter().filter(|d| d.network == group.network).filter_map(|d| of_group.referenced(d)));
+        for peer in if deleting { of_group.peers() } else { BTreeSet::new() } {
+            let steps = by_group.get(&(&group.network, peer)).into_iter().flatten();
+            let deletes = steps.filter(|s| s.action == Action::DeleteGroup);
+            witnesses.extend(deletes.filter_map(|delete| of_group.referenced(delete)));
+        }
     }
     witnesses.extend(unknown(case, &by_group));
     proof.guards = guards.len();
@@ -275,27 +280,32 @@ impl GroupProof<'_> {
     fn required(&self) -> (usize, usize, Vec<Witness>) {
         let observed = || self.group.observed.iter().map(|(rule, _)| rule);
         let removers = self.removers();
-        let removing = removers.iter().any(|r| !r.is_empty());
         let is_gap = |rule: &Rule| {
             let same =
                 |g: &&(NetworkName, Atom, Rule)| g.0 == self.group.network && g.1 == self.group.group && g.2 == *rule;
             self.case.gaps.iter().any(|g| same(&g))
         };
-        let there: BTreeSet<&Rule> = observed().collect();
+        // Rules that no step takes away; of those that two steps take away, all is looked at.
+        let twice = removers.iter().any(|r| r.len() > 1);
+        let stays = observed().zip(&removers).filter(|(_, r)| r.is_empty() && !twice);
+        let mut stays: Vec<&Rule> = stays.map(|(rule, _)| rule).collect();
+        stays.sort_unstable();
         let added = || self.steps.iter().flat_map(|s| s.adds.iter().map(|a| &a.rule));
         let (mut held, mut kept, mut cut) = (0, 0, Vec::new());
         for required in &self.group.required {
-            let checked = removing && !is_gap(required);
-            // A rule that stands there word for word lets all of itself through.
-            if !checked && there.contains(required) {
+            // A rule that stays word for word lets all of itself through, before and at every step.
+            if stays.binary_search(&required).is_ok() {
                 held += 1;
                 kept += usize::from(!is_gap(required));
                 continue;
             }
             let packets = classes(required, observed().chain(added()));
             let was_held = packets.iter().all(|p| observed().any(|rule| carries(rule, p)));
-            let faults: Vec<Witness> =
-                if checked { packets.iter().filter_map(|p| self.cut(p, &removers)).collect() } else { Vec::new() };
+            let faults: Vec<Witness> = if is_gap(required) {
+                Vec::new()
+            } else {
+                packets.iter().filter_map(|p| self.cut(p, &removers)).collect()
+            };
             held += usize::from(was_held);
             kept += usize::from(was_held && faults.is_empty() && !is_gap(required));
             cut.extend(faults);
@@ -352,10 +362,18 @@ impl GroupProof<'_> {
 
     /// Packets that are added although they are neither there before nor required.
     fn opened(&self) -> Vec<Witness> {
-        let known: Vec<&Rule> = self.group.observed.iter().map(|(rule, _)| rule).chain(&self.group.required).collect();
+        let adding = self.steps.iter().filter(|s| changes_rules(s) && s.action != Action::CreateGroup);
+        let mut adding = adding.filter(|s| !s.adds.is_empty()).peekable();
+        if adding.peek().is_none() {
+            return Vec::new();
+        }
+        let mut known: Vec<&Rule> =
+            self.group.observed.iter().map(|(rule, _)| rule).chain(&self.group.required).collect();
+        known.sort_unstable();
         let mut out = Vec::new();
-        for step in self.steps.iter().filter(|s| changes_rules(s) && s.action != Action::CreateGroup) {
-            for add in &step.adds {
+        for step in adding {
+            // What is known word for word opens nothing.
+            for add in step.adds.iter().filter(|add| known.binary_search(&&add.rule).is_err()) {
                 let packets = classes(&add.rule, known.iter().copied());
                 let new = packets.into_iter().filter(|p| !known.iter().any(|rule| carries(rule, p)));
                 out.extend(new.map(|p| self.witness(Fault::Opened, step.id, p)));
@@ -366,10 +384,13 @@ impl GroupProof<'_> {
 
     /// A packet from a public address that is added although a guard forbids it.
     fn guarded(&self) -> Option<Witness> {
+        if self.steps.is_empty() || self.group.guards.guards.is_empty() {
+            return None;
+        }
         let rule = |peer, traffic| Rule { direction: Direction::Ingress, peer, traffic };
         let range = |(traffic, cidr): &(Traffic, Cidr)| rule(RulePeer::Addresses(*cidr), *traffic);
         let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
-        let private = PRIVATE.iter().filter_map(|text| Cidr::parse(text)).chain(self.case.trusted.iter().copied());
+        let private = PRIVATE_RANGES.iter().copied().chain(self.case.trusted.iter().copied());
         // What is open already does not open.
         let there = self.group.observed.iter().map(|(rule, _)| *rule);
         let private = private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL));
@@ -380,7 +401,15 @@ impl GroupProof<'_> {
                     continue;
                 }
                 for guard in &self.group.guards.guards {
-                    let forbidden: Vec<Rule> = guard.traffic.iter().map(|t| rule(add.peer, *t)).collect();
+                    let touches = |t: &&Traffic| {
+                        let ((low, high), (first, last)) = (add.traffic.points(), t.points());
+                        low <= last && first <= high
+                    };
+                    let forbidden = guard.traffic.iter().filter(touches).map(|t| rule(add.peer, *t));
+                    let forbidden: Vec<Rule> = forbidden.collect();
+                    if forbidden.is_empty() {
+                        continue;
+                    }
                     let packets = classes(&add, harmless.iter().chain(&forbidden));
                     let is_forbidden = |p: &Packet| forbidden.iter().any(|r| carries(r, p));
                     let hit = packets.into_iter().find(|p| is_forbidden(p) && !harmless.iter().any(|r| carries(r, p)));
@@ -391,6 +420,13 @@ impl GroupProof<'_> {
             }
         }
         None
+    }
+
+    /// The groups that its rules refer to, before the plan or by an addition.
+    fn peers(&self) -> BTreeSet<Atom> {
+        let added = self.steps.iter().flat_map(|s| &s.adds).map(|a| &a.rule);
+        let rules = self.group.observed.iter().map(|(rule, _)| rule).chain(added);
+        rules.filter_map(|rule| rule.peer.group()).collect()
     }
 
     /// A rule of this group that still refers to the deleted one.
@@ -431,6 +467,9 @@ const PRIVATE: [&str; 9] = [
     "fe80::/10",
     "fc00::/7",
 ];
+
+static PRIVATE_RANGES: LazyLock<Vec<Cidr>> =
+    LazyLock::new(|| PRIVATE.iter().filter_map(|text| Cidr::parse(text)).collect());
 
 #[cfg(test)]
 mod tests;

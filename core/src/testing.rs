@@ -51,7 +51,7 @@ pub fn reason(why: &str) -> Reason {
 }
 
 pub fn desired(texts: &[&str]) -> Vec<DesiredRule> {
-    rules(texts).into_iter().map(|rule| DesiredRule { rule, reasons: vec![reason("because")] }).collect()
+    rules(texts).into_iter().map(|rule| DesiredRule { rule, reasons: [reason("because")].into() }).collect()
 }
 
 /// Rules as a cloud lists them; `… # platform/prod, other/x` gives a rule its marks.

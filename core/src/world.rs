@@ -1,8 +1,10 @@
 //! What a plan opens to, and closes from, public addresses.
 
+use std::collections::BTreeSet;
+
 use crate::guard::is_public;
 use crate::packets::PacketSet;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Plan, Step, by_group};
 use crate::rule::{Cidr, Direction, Rule, RulePeer};
 
 /// Traffic by group, as people read it: `22/tcp, 10250/tcp on rancher-nodes`; sorted.
@@ -17,19 +19,16 @@ pub struct World {
 /// What changes for public addresses, inbound.
 pub fn world(plan: &Plan) -> World {
     let mut world = World::default();
+    let by_group = by_group(&plan.steps);
     for network in &plan.networks {
         for group in &network.groups {
-            let steps = || {
-                let of_group = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == group.atom);
-                of_group.filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions))
-            };
-            if steps().next().is_none() {
-                continue;
-            }
+            let Some(of_group) = by_group.get(&(&network.network.name, group.atom)) else { continue };
+            let changes_rules = |s: &&&Step| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions);
+            let steps = || of_group.iter().filter(changes_rules);
             let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
             let public = |rule: &Rule| rule.direction == Direction::Ingress && names_public(rule, &plan.trusted);
             let before = PacketSet::of(observed.iter().map(|r| r.rule).filter(public));
-            let removed: Vec<Rule> = steps().flat_map(|s| s.removes.iter().map(|r| r.rule)).collect();
+            let removed: BTreeSet<Rule> = steps().flat_map(|s| s.removes.iter().map(|r| r.rule)).collect();
             let stays = observed.iter().map(|r| r.rule).filter(|rule| !removed.contains(rule));
             let after = PacketSet::of(stays.chain(steps().flat_map(|s| s.adds.iter().map(|a| a.rule))).filter(public));
             let name = network.group_name(group.atom);

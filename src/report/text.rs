@@ -7,9 +7,10 @@ use anstyle::{AnsiColor, Style};
 use rsgsync_core::diff::Fate;
 use rsgsync_core::document::{WitnessEntry, peer_entry};
 use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
+use rsgsync_core::name::NetworkName;
 use rsgsync_core::observed::ObservedRule;
-use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule};
-use rsgsync_core::rule::{Direction, Rule};
+use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule, by_group};
+use rsgsync_core::rule::{Atom, Direction, Rule};
 use rsgsync_core::world::world;
 use similar::{ChangeTag, TextDiff};
 
@@ -31,14 +32,13 @@ pub fn plan(plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) -> String
     for network in &plan.networks {
         head(&mut out, network);
     }
-    adoptions(&mut out, plan);
+    let by_group = by_group(&plan.steps);
+    adoptions(&mut out, plan, &by_group);
     assumptions(&mut out, plan);
     for network in &plan.networks {
         for group in &network.groups {
-            let steps: Vec<&Step> =
-                plan.steps.iter().filter(|s| s.network == network.network.name && s.group == group.atom).collect();
-            if !steps.is_empty() {
-                changed_group(&mut out, network, group, &steps);
+            if let Some(steps) = by_group.get(&(&network.network.name, group.atom)) {
+                changed_group(&mut out, network, group, steps);
             }
         }
     }
@@ -80,10 +80,10 @@ fn head(out: &mut String, network: &NetworkPlan) {
 }
 
 /// Groups that are taken over, and what that costs them.
-fn adoptions(out: &mut String, plan: &Plan) {
+fn adoptions(out: &mut String, plan: &Plan, by_group: &BTreeMap<(&NetworkName, Atom), Vec<&Step>>) {
     for network in &plan.networks {
         for group in network.groups.iter().filter(|g| g.status == GroupStatus::Adopt) {
-            let of_group = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == group.atom);
+            let of_group = by_group.get(&(&network.network.name, group.atom)).into_iter().flatten();
             let goes: usize = of_group.filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
             let name = escape(network.group_name(group.atom));
             let _ = writeln!(
@@ -243,7 +243,7 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
 
 /// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.
 fn why_added(rule: &StepRule) -> String {
-    match rule.reasons.as_slice() {
+    match &*rule.reasons {
         [] if rule.rule.direction == Direction::Ingress => "stays open: held or ignored".to_owned(),
         [] => "outbound is open".to_owned(),
         [one] => format!("{}  [{}]", one.why, row(one)),

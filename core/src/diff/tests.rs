@@ -196,7 +196,7 @@ fn as_observed(found: &[Rule]) -> ObservedGroup {
 }
 
 fn wish(rules: &[Rule]) -> Wanted {
-    let rules = rules.iter().map(|rule| DesiredRule { rule: *rule, reasons: Vec::new() }).collect();
+    let rules = rules.iter().map(|rule| DesiredRule { rule: *rule, reasons: Default::default() }).collect();
     Wanted { rules, ..Wanted::default() }
 }
 

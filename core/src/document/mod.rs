@@ -203,7 +203,7 @@ pub struct RuleEntry {
     /// The description.
     pub description: String,
     /// Why.
-    pub reasons: Vec<Reason>,
+    pub reasons: Arc<[Reason]>,
 }
 
 /// The other end of a rule: exactly one of these, with `account` beside another account's group.

@@ -1,6 +1,7 @@
 //! A plan becomes a document.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -236,7 +237,7 @@ pub fn rule_entry(rule: &Rule, network: &NetworkPlan) -> RuleEntry {
         to_port,
         peer: peer_entry(rule.peer, network),
         description: String::new(),
-        reasons: Vec::new(),
+        reasons: Arc::default(),
     }
 }
 
@@ -403,7 +404,7 @@ fn gap_flows(plan: &Plan, name: &NetworkName, group: Atom, rule: &Rule) -> Vec<F
     };
     let (from_port, to_port) = ports(rule.traffic);
     let required = network.groups.iter().filter(|g| g.atom == group).flat_map(|g| &g.diff.required);
-    let reasons = required.filter(|r| r.rule == *rule).flat_map(|r| &r.reasons);
+    let reasons = required.filter(|r| r.rule == *rule).flat_map(|r| &*r.reasons);
     let flows = reasons.map(|reason| FlowEntry {
         cluster: reason.cluster.clone(),
         from: from.clone(),

@@ -477,7 +477,7 @@ fn the_same_flow_of_two_profiles_is_one_rule_with_two_reasons() {
     let desired = crate::desired::desired(&inventory, &flows);
     let rules = desired.networks.values().flat_map(|network| &network.groups).flat_map(|group| &group.rules);
     let kubelet: Vec<_> = rules.filter(|rule| rule.rule.traffic == traffic("10250/tcp")).collect();
-    let profiles: Vec<&str> = kubelet.iter().flat_map(|rule| &rule.reasons).map(|reason| &*reason.profile).collect();
+    let profiles: Vec<&str> = kubelet.iter().flat_map(|rule| &*rule.reasons).map(|reason| &*reason.profile).collect();
     assert_eq!((kubelet.len(), profiles), (1, vec!["rancher-server-rke2@2.6", "rke2"]));
 }
 

@@ -1,23 +1,25 @@
 //! How much a plan takes away, and whether apply wants the user's word for it.
 
-use super::{Action, GroupStatus, NetworkPlan, Step, StepRule};
+use super::{Action, GroupStatus, NetworkPlan, Step, StepRule, by_group};
 use crate::diff::Fate;
 use crate::rule::Direction;
 
 /// Why apply refuses to take so much away, unless told otherwise.
 pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Option<usize>) -> Option<String> {
-    let removing = || steps.iter().filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions));
-    let total: usize = removing().map(|s| s.removes.len()).sum();
+    let changes_rules = |s: &&Step| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions);
+    let total: usize = steps.iter().filter(changes_rules).map(|s| s.removes.len()).sum();
     if let Some(most) = max_removals {
         return (total > most).then(|| format!("{total} rules would go, --max-removals is {most}"));
     }
     if total > 10 {
         return Some(format!("{total} rules would go, more than 10"));
     }
+    let by_group = by_group(steps);
     for network in networks {
         for group in &network.groups {
-            let of_group = removing().filter(|s| s.network == network.network.name && s.group == group.atom);
-            let goes: usize = of_group.map(|s| s.removes.len()).sum();
+            let Some(steps) = by_group.get(&(&network.network.name, group.atom)) else { continue };
+            let of_group = || steps.iter().copied().filter(changes_rules);
+            let goes: usize = of_group().map(|s| s.removes.len()).sum();
             let ours =
                 group.diff.fates.iter().filter(|f| !matches!(f, Fate::Foreign | Fate::Satisfies | Fate::Join)).count();
             let name = &group.security_group;
@@ -28,9 +30,8 @@ pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Opti
                 let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
                 let had = observed.iter().filter(|r| r.rule.direction == direction).count();
                 let of = |rules: &[StepRule]| rules.iter().filter(|r| r.rule.direction == direction).count();
-                let here = || removing().filter(|s| s.network == network.network.name && s.group == group.atom);
-                let gone: usize = here().map(|s| of(&s.removes)).sum();
-                let added: usize = here().map(|s| of(&s.adds)).sum();
+                let gone: usize = of_group().map(|s| of(&s.removes)).sum();
+                let added: usize = of_group().map(|s| of(&s.adds)).sum();
                 had > 0 && gone >= had && added == 0
             };
             if emptied(Direction::Ingress) || emptied(Direction::Egress) {

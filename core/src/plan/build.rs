@@ -93,7 +93,8 @@ pub fn plan(
         let doomed = if options.prunes() { doomed(&orphaned) } else { BTreeSet::new() };
         let mut groups = Vec::new();
         for linked in linked {
-            let made = match group(&linked, &input, observed, ours, options, &doomed) {
+            let existing = linked.observed;
+            let made = match group(linked, &input, observed, ours, options, &doomed) {
                 Ok(made) => made,
                 Err(error) => {
                     draft.errors.push(error);
@@ -101,7 +102,7 @@ pub fn plan(
                 }
             };
             let atom = made.plan.atom;
-            draft.cases.push(case(name, &made.plan, linked.observed, guards));
+            draft.cases.push(case(name, &made.plan, existing, guards));
             draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
             let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
@@ -190,7 +191,7 @@ fn not_there(
             direction: rule.direction,
             traffic: rule.traffic,
         });
-        for reason in &reasons {
+        for reason in &*reasons {
             let key = (reason.cluster.clone(), row_word(inventory, reason), why.clone());
             rows.entry(key).or_default().extend(asks.clone());
         }
@@ -221,7 +222,9 @@ pub(super) fn network_plan(
 ) -> NetworkPlan {
     let NetworkInput { network, observed, pack: _, calls } = input;
     let DesiredNetwork { atoms, groups: _, elsewhere } = wish;
-    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls }
+    let read = observed.as_ref().map(|o| o.groups.as_slice()).unwrap_or_default();
+    let places = read.iter().enumerate().map(|(i, g)| (g.atom, i)).collect();
+    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls, places }
 }
 
 /// What stands for groups of other networks, and the groups themselves.
@@ -238,13 +241,11 @@ pub(super) fn made_elsewhere(networks: &[NetworkPlan]) -> BTreeMap<Place, Place>
 pub(super) fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
     let mut errors = BTreeMap::new();
     for network in networks {
-        let skipped = |atom: Atom| {
-            let unmade = |g: &&GroupPlan| g.atom == atom && g.status == GroupStatus::Skipped;
-            network.groups.iter().find(unmade).filter(|_| network.observed_group(atom).is_none())
-        };
+        let unmade = |g: &&GroupPlan| g.status == GroupStatus::Skipped && network.observed_group(g.atom).is_none();
+        let skipped: BTreeMap<Atom, &GroupPlan> = network.groups.iter().filter(unmade).map(|g| (g.atom, g)).collect();
         for calls in calls.iter().filter(|c| c.network == network.network.name) {
             let adds = calls.waves.iter().flatten().flat_map(|call| &call.adds);
-            for peer in adds.filter_map(|add| add.rule.peer.group()).filter_map(skipped) {
+            for peer in adds.filter_map(|add| skipped.get(&add.rule.peer.group()?)) {
                 let Some((cluster, _)) = peer.members.first() else { continue };
                 let (group, peer) = (network.group_name(calls.group).to_owned(), peer.security_group.clone());
                 let error = PlanError::LeftOut { group: group.clone(), peer: peer.clone(), cluster: cluster.clone() };
@@ -257,9 +258,9 @@ pub(super) fn left_out(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<Pl
 
 /// Groups that are taken over although another controller is known to make such.
 fn adopted_from(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
-    let groups = networks.iter().flat_map(|n| n.groups.iter().map(move |g| n.group_name(g.atom)).zip(&n.groups));
+    let groups = networks.iter().flat_map(|n| n.groups.iter().map(move |g| (n, g)));
     let taken = groups.filter(|(_, g)| g.status == GroupStatus::Adopt);
-    taken.filter_map(|(name, _)| {
+    taken.map(|(n, g)| n.group_name(g.atom)).filter_map(|name| {
         let writer = crate::writer::of_group(name)?;
         Some(format!("`{name}` looks like a group of {}: {}", writer.name, writer.why))
     })

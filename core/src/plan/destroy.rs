@@ -124,7 +124,8 @@ fn smaller(whole: &DesiredNetwork, rest: &DesiredNetwork) -> DesiredNetwork {
             .flat_map(|(rule, reasons)| reasons.iter().map(move |reason| (rule, reason)))
             .collect();
         for rule in &mut group.rules {
-            rule.reasons.retain(|reason| stays.contains(&(rule.rule, reason)));
+            let stays = rule.reasons.iter().filter(|reason| stays.contains(&(rule.rule, reason)));
+            rule.reasons = stays.cloned().collect();
         }
         group.rules.retain(|rule| !rule.reasons.is_empty());
     }

@@ -1,6 +1,7 @@
 //! A group that goes, whole or in part: what becomes of its rules, and in which order groups can be deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::group::{marks, to_add};
 use super::{Action, GroupPlan, GroupStatus, StepRule};
@@ -171,7 +172,7 @@ pub(super) fn release(
 
 fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
     let (id, description) = (rule.id.clone(), rule.description.clone());
-    StepRule { rule: rule.rule, id, description, marks, reasons: Vec::new() }
+    StepRule { rule: rule.rule, id, description, marks, reasons: Arc::default() }
 }
 
 /// Groups in an order in which each can be deleted, and the rules that go with each; a circle of references is opened by

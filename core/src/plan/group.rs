@@ -1,6 +1,6 @@
 //! One desired group beside the observed one becomes its part of the plan, and what is to change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::build::{NetworkInput, PlanOptions};
@@ -10,7 +10,7 @@ use super::waves::{Room, Wave, waves};
 use super::{GroupPlan, GroupStatus, PlanError, StepRule};
 use crate::describe::describe;
 use crate::desired::DesiredRule;
-use crate::diff::{Fate, GroupDiff, Wanted, diff, open_outbound};
+use crate::diff::{Fate, GroupDiff, diff, open_outbound};
 use crate::flow::Reason;
 use crate::inventory::{EgressMode, Ownership, SecurityGroup};
 use crate::link::Linked;
@@ -33,7 +33,7 @@ pub(super) struct Made {
 
 /// How one group stands, and what is to change in it.
 pub(super) fn group(
-    linked: &Linked<'_>,
+    mut linked: Linked<'_>,
     input: &NetworkInput<'_>,
     observed: &Observed,
     ours: Ours<'_>,
@@ -62,12 +62,12 @@ pub(super) fn group(
             return Err(PlanError::SharedGroupMissing { network, group: name });
         }
         None => {
-            new_group = brand_new(linked, dialect, &name);
+            new_group = brand_new(&linked, dialect, &name);
             (&new_group, Ownership::Exclusive)
         }
     };
-    let wanted = Wanted { add_only: options.add_only, ..linked.wanted.clone() };
-    let mut diff = diff(&wanted, existing, ownership, ours);
+    linked.wanted.add_only = options.add_only;
+    let mut diff = diff(&linked.wanted, existing, ownership, ours);
     let selected = options.select(desired);
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
@@ -83,7 +83,7 @@ pub(super) fn group(
         id: rule.id.clone(),
         description: rule.description.clone(),
         marks,
-        reasons: Vec::new(),
+        reasons: Arc::default(),
     };
     // A removal says which marks of ours were seen: the provider looks for others' right before.
     let with_seen = |rule: &ObservedRule| with_marks(rule, rule.marks.iter().filter(|m| ours.is(m)).cloned().collect());
@@ -101,7 +101,7 @@ pub(super) fn group(
             return Err(PlanError::NoSuchName { network, group: name, why });
         }
         if linked.observed.is_none() {
-            changes.create = Some(group_description(linked, ours.owner, dialect));
+            changes.create = Some(group_description(&linked, ours.owner, dialect));
             changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();
         } else {
             changes.group_marks = new_group_marks(existing, &marks, desired.ownership, &changes, ours);
@@ -140,7 +140,7 @@ pub(super) fn group(
         members: desired.members.clone(),
         ownership: if linked.observed.is_none() { desired.ownership.unwrap_or(ownership) } else { ownership },
         status,
-        wanted: linked.wanted.rules.clone(),
+        wanted: linked.wanted.rules,
         rules_before: linked.observed.map_or(0, |g| g.rules.len()),
         rules_after: after.len(),
         quota: quota_use(after.iter().copied(), dialect, &observed.limits),
@@ -167,6 +167,9 @@ fn in_waves(
         dialect,
         limits: &observed.limits,
     };
+    if room().overflow(&changes.adds).is_none() {
+        return Ok((vec![changes], Vec::new()));
+    }
     let may_be_cut = |rule: &&DesiredRule| {
         let named = |r: &Reason| {
             options.allow_gap.contains(&*r.row) || options.allow_gap.contains(&format!("{}/{}", r.profile, r.row))
@@ -295,7 +298,7 @@ fn by_rule(a: &StepRule, b: &StepRule) -> std::cmp::Ordering {
     (a.rule, &a.id).cmp(&(b.rule, &b.id))
 }
 
-/// Rules of ours that stay exactly as wanted, but say something else.
+/// Rules of ours that stay exactly as wanted, but say something else; `wanted` is sorted.
 fn stale_descriptions(
     wanted: &[DesiredRule],
     group: &ObservedGroup,
@@ -304,14 +307,17 @@ fn stale_descriptions(
     dialect: &Dialect,
     ours: Ours<'_>,
 ) -> Vec<StepRule> {
-    let wanted: BTreeMap<Rule, &DesiredRule> = wanted.iter().map(|r| (r.rule, r)).collect();
+    let find = |rule: Rule| {
+        let known = wanted[..wanted.partition_point(|w| w.rule <= rule)].last();
+        known.filter(|w| w.rule == rule && !w.reasons.is_empty())
+    };
     let by_the_cloud = |rule: &Rule| dialect.default_rules.contains(rule);
     // What another owner needs too, keeps the words of whoever came first.
     let alone = |r: &ObservedRule| r.marks.iter().all(|m| ours.is(m));
     let kept = group.rules.iter().zip(&diff.fates);
     let kept = kept.filter(|(r, fate)| **fate == Fate::Keep && !by_the_cloud(&r.rule) && alone(r));
     let stale = kept.filter_map(|(rule, _)| {
-        let want = wanted.get(&rule.rule).filter(|w| !w.reasons.is_empty())?;
+        let want = find(rule.rule)?;
         let description = describe(&want.reasons, marks, dialect);
         (description != rule.description).then(|| StepRule {
             rule: rule.rule,

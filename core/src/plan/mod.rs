@@ -92,12 +92,14 @@ pub struct NetworkPlan {
     pub orphans: Vec<Orphan>,
     /// API calls that reading took.
     pub calls: u64,
+    /// Where each observed group stands.
+    places: BTreeMap<Atom, usize>,
 }
 
 impl NetworkPlan {
     /// The observed group of an atom.
     pub fn observed_group(&self, atom: Atom) -> Option<&ObservedGroup> {
-        self.observed.as_ref().ok()?.groups.iter().find(|g| g.atom == atom)
+        self.observed.as_ref().ok()?.groups.get(*self.places.get(&atom)?)
     }
 
     /// What people call a group: its name where one group has it, else the atom's own text.

@@ -1,8 +1,8 @@
 //! Calls become steps: groups first, additions before removals, deletions last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::step::{Action, Step, StepId};
+use super::step::{Action, Step, StepId, StepRule};
 use crate::name::NetworkName;
 use crate::pack::Call;
 use crate::rule::{Atom, Direction};
@@ -50,7 +50,8 @@ pub(super) fn order(groups: Vec<GroupCalls>, elsewhere: &BTreeMap<Place, Place>)
     for (id, step) in (1..).zip(&mut steps) {
         step.id = StepId(id);
     }
-    depend(&mut steps, elsewhere);
+    let dependencies = dependencies(&steps, elsewhere);
+    steps.iter_mut().zip(dependencies).for_each(|(step, before)| step.depends_on = before);
     steps
 }
 
@@ -68,48 +69,60 @@ fn phase(step: &Step) -> u8 {
     }
 }
 
-fn depend(steps: &mut [Step], elsewhere: &BTreeMap<Place, Place>) {
-    let mut created: BTreeMap<Place, StepId> = BTreeMap::new();
-    let mut added: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
-    let mut removed: BTreeMap<(NetworkName, Atom, Option<Direction>), Vec<StepId>> = BTreeMap::new();
-    let mut of_group: BTreeMap<Place, Vec<StepId>> = BTreeMap::new();
-    let mut released: BTreeMap<Place, Vec<StepId>> = BTreeMap::new();
+/// For each step, those that must be done before it.
+fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) -> Vec<Vec<StepId>> {
+    type At<'a> = (&'a NetworkName, Atom);
+    let mut created: BTreeMap<At<'a>, StepId> = BTreeMap::new();
+    let mut added: BTreeMap<(At<'a>, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut removed: BTreeMap<(At<'a>, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut of_group: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
+    let mut released: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
+    let mut dependencies = Vec::with_capacity(steps.len());
     for step in steps {
-        let place = |group: Atom| (step.network.clone(), group);
-        let of_direction = (step.network.clone(), step.group, step.direction);
+        let place = |group: Atom| (&step.network, group);
+        let here = place(step.group);
+        let of_direction = (here, step.direction);
         let mut before: Vec<StepId> = Vec::new();
         match step.action {
             Action::CreateGroup => {
-                created.insert(place(step.group), step.id);
+                created.insert(here, step.id);
             }
             // A later wave: the earlier one made the room.
             Action::AddRules => before.extend(removed.get(&of_direction).into_iter().flatten()),
             Action::RemoveRules => before.extend(added.get(&of_direction).into_iter().flatten()),
             // The group's mark is what finds our rules again: it goes last.
             Action::SetMarks if !step.group_unmarks.is_empty() => {
-                before.extend(of_group.get(&place(step.group)).into_iter().flatten());
+                before.extend(of_group.get(&here).into_iter().flatten());
             }
-            Action::DeleteGroup => before.extend(released.get(&place(step.group)).into_iter().flatten()),
+            Action::DeleteGroup => before.extend(released.get(&here).into_iter().flatten()),
             _ => {}
         }
         if step.action != Action::CreateGroup {
-            before.extend(created.get(&place(step.group)));
-            let referred = step.adds.iter().filter_map(|a| a.rule.peer.group());
-            let places = referred.map(|group| elsewhere.get(&place(group)).cloned().unwrap_or_else(|| place(group)));
-            before.extend(places.filter_map(|place| created.get(&place)));
+            before.extend(created.get(&here));
+            let place_of = |group: Atom| match elsewhere.get(&(step.network.clone(), group)) {
+                Some((network, group)) => (network, *group),
+                None => place(group),
+            };
+            before.extend(referred(&step.adds).into_iter().filter_map(|group| created.get(&place_of(group))));
         }
         if step.action == Action::RemoveRules {
-            removed.entry(of_direction.clone()).or_default().push(step.id);
+            removed.entry(of_direction).or_default().push(step.id);
         }
         if matches!(step.action, Action::AddRules | Action::ReplaceRules) || phase(step) == 3 {
             added.entry(of_direction).or_default().push(step.id);
         }
-        for group in step.removes.iter().filter_map(|r| r.rule.peer.group()).filter(|g| *g != step.group) {
+        for group in referred(&step.removes).into_iter().filter(|g| *g != step.group) {
             released.entry(place(group)).or_default().push(step.id);
         }
-        of_group.entry(place(step.group)).or_default().push(step.id);
+        of_group.entry(here).or_default().push(step.id);
         before.sort_unstable();
         before.dedup();
-        step.depends_on = before;
+        dependencies.push(before);
     }
+    dependencies
+}
+
+/// The groups that rules refer to.
+fn referred(rules: &[StepRule]) -> BTreeSet<Atom> {
+    rules.iter().filter_map(|r| r.rule.peer.group()).collect()
 }

@@ -1,5 +1,8 @@
 //! A plan: steps, each one API call, in a partial order.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::flow::Reason;
 use crate::name::{Mark, NetworkName, Origin, RuleId};
 use crate::rule::{Atom, Direction, Rule};
@@ -58,6 +61,13 @@ pub struct Step {
     pub description: Option<String>,
 }
 
+/// The steps of each group, in their order.
+pub fn by_group(steps: &[Step]) -> BTreeMap<(&NetworkName, Atom), Vec<&Step>> {
+    let mut groups: BTreeMap<_, Vec<&Step>> = BTreeMap::new();
+    steps.iter().for_each(|step| groups.entry((&step.network, step.group)).or_default().push(step));
+    groups
+}
+
 /// A rule in a step, with all that a call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepRule {
@@ -70,5 +80,5 @@ pub struct StepRule {
     /// Our marks that the rule gets.
     pub marks: Vec<Mark>,
     /// Why.
-    pub reasons: Vec<Reason>,
+    pub reasons: Arc<[Reason]>,
 }

@@ -472,7 +472,10 @@ fn destruction(
     let destroyed: BTreeSet<ClusterName> = destroyed.iter().map(|c| ClusterName::new(c).unwrap()).collect();
     let mut rest = groups.clone();
     for group in &mut rest {
-        group.rules.iter_mut().for_each(|r| r.reasons.retain(|reason| !destroyed.contains(&reason.cluster)));
+        for rule in &mut group.rules {
+            let stays = rule.reasons.iter().filter(|reason| !destroyed.contains(&reason.cluster));
+            rule.reasons = stays.cloned().collect();
+        }
         group.rules.retain(|r| !r.reasons.is_empty());
     }
     let (whole, rest) = (wishes(groups), wishes(rest));
@@ -520,7 +523,7 @@ fn a_group_that_stays_loses_what_only_the_destroyed_cluster_wanted() {
         .rules
         .iter_mut()
         .filter(|r| r.rule == rule("80/tcp from g:etcd"))
-        .for_each(|r| r.reasons = vec![kept.clone()]);
+        .for_each(|r| r.reasons = [kept.clone()].into());
     let plan = destruction(vec![stays, wish("db", &[])], observed, &["prod"]).unwrap();
     // The group was made for prod alone: staging's mark takes the place of prod's, which goes last.
     let expected = ["set_marks etcd", "remove_rules etcd", "set_marks etcd <- 1 2", "delete_group db <- 2"];
@@ -561,7 +564,7 @@ fn what_the_rest_needs_of_a_removed_rule_is_added_first() {
     both.rules
         .iter_mut()
         .filter(|r| r.rule == rule("9000/tcp from g:etcd"))
-        .for_each(|r| r.reasons = vec![kept.clone()]);
+        .for_each(|r| r.reasons = [kept.clone()].into());
     let observed = vec![group("etcd", &["9000-9001/tcp from g:etcd", OPEN], true)];
     let plan = destruction(vec![both], observed, &["prod"]).unwrap();
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);

@@ -23,8 +23,10 @@ pub(super) struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// A count that some additions raise above the quota.
-    fn overflow<'r>(&self, adds: impl Iterator<Item = &'r StepRule> + Clone) -> Option<QuotaUse> {
+    /// A count that some additions raise above the quota. Nothing new needs no room, whatever is there already.
+    pub fn overflow<'r>(&self, adds: impl IntoIterator<Item = &'r StepRule, IntoIter: Clone>) -> Option<QuotaUse> {
+        let adds = adds.into_iter();
+        adds.clone().next()?;
         let present = || self.present.iter().copied();
         let before = counts(present(), self.dialect, self.limits);
         let after = counts(present().chain(adds.map(|a| (a.rule, 1))), self.dialect, self.limits);
@@ -53,8 +55,7 @@ pub(super) fn waves(
     required: &[Rule],
 ) -> Result<Vec<Wave>, QuotaUse> {
     let mut waves = Vec::new();
-    // Nothing new needs no room, whatever is there already.
-    while let Some(full) = room.overflow(adds.iter()).filter(|_| !adds.is_empty()) {
+    while let Some(full) = room.overflow(&adds) {
         let wave = next(&room, &mut adds, &mut removes, required);
         if wave.removes.is_empty() {
             return Err(full);

@@ -88,7 +88,7 @@ fn desired_rule(rule: &Value, atoms: &mut Atoms) -> DesiredRule {
     };
     let cluster = ClusterName::new("prod").unwrap();
     let reason = Reason { cluster, profile: "chaos@1".into(), row: "row".into(), why: "because".into() };
-    DesiredRule { rule: Rule { direction: Direction::Ingress, peer, traffic }, reasons: vec![reason] }
+    DesiredRule { rule: Rule { direction: Direction::Ingress, peer, traffic }, reasons: [reason].into() }
 }
 
 fn desired(scenario: &Scenario) -> DesiredNetwork {
