@@ -265,11 +265,15 @@ impl StepRun<'_> {
             return Ok(());
         }
         let now = self.read_rules(id).await?;
-        let ids: HashMap<&Permission, &GroupRule> = now.iter().map(|rule| (&rule.permission, rule)).collect();
         let mut batches: BTreeMap<Tags, BTreeSet<String>> = BTreeMap::new();
         for (permission, rule) in self.permissions(rules).await? {
             let tags = rule_tags(&rule.marks);
-            match ids.get(&permission) {
+            // An equal rule with another id, put in its place since, is a stranger's.
+            let is_it = |now: &&GroupRule| match &rule.id {
+                Some(id) => now.id == id.as_str(),
+                None => now.permission == permission,
+            };
+            match now.iter().find(is_it) {
                 Some(found) if put && has_all(&found.tags, &tags) => done.already = true,
                 Some(found) if !put && !tags.keys().any(|key| found.tags.contains_key(key)) => done.already = true,
                 Some(found) => {
@@ -298,10 +302,15 @@ impl StepRun<'_> {
 
     async fn update_descriptions(&self) -> Result<Done, Failure> {
         let id = self.group_id().await?;
-        let kind = match self.direction()? {
+        let direction = self.direction()?;
+        let kind = match direction {
             Direction::Ingress => Kind::UpdateSecurityGroupRuleDescriptionsIngress,
             Direction::Egress => Kind::UpdateSecurityGroupRuleDescriptionsEgress,
         };
+        let with_id = |rule: &StepRule| Some((rule.id.as_ref()?.to_string(), rule.description.clone()));
+        if let Some(texts) = self.step.adds.iter().map(with_id).collect() {
+            return self.describe_by_id(&id, direction, kind, texts).await;
+        }
         let rules = self.permissions(&self.step.adds).await?;
         let mut rules: Vec<(Permission, String)> =
             rules.into_iter().map(|(permission, rule)| (permission, rule.description.clone())).collect();
@@ -322,6 +331,38 @@ impl StepRun<'_> {
                     rules.retain(|(permission, _)| has_rule(&group, permission));
                 }
                 Err(failure) if refused(&failure, "InvalidPermission.NotFound") => return Err(not_seen_yet(failure)),
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Describes rules that were read with their ids: an equal rule, put in the place of ours since, is a stranger's.
+    async fn describe_by_id(
+        &self,
+        id: &str,
+        direction: Direction,
+        kind: Kind,
+        mut texts: BTreeMap<String, String>,
+    ) -> Result<Done, Failure> {
+        const GONE: &str = "InvalidSecurityGroupRuleId.NotFound";
+        let mut done = Done::default();
+        let mut tries = TRIES;
+        while !texts.is_empty() {
+            let about = About { kind, group: id, rules: texts.len() };
+            let sent = self.cloud.call(about, |world| world.describe_by_id(id, direction, &texts)).await;
+            tries -= 1;
+            match sent {
+                Ok(((), request_id)) => {
+                    done.request_id = Some(request_id);
+                    return Ok(done);
+                }
+                Err(failure) if refused(&failure, GONE) && tries > 0 => {
+                    done.already = true;
+                    let left: BTreeSet<String> = self.read_rules(id).await?.into_iter().map(|rule| rule.id).collect();
+                    texts.retain(|rule, _| left.contains(rule));
+                }
+                Err(failure) if refused(&failure, GONE) => return Err(not_seen_yet(failure)),
                 Err(failure) => return Err(failure),
             }
         }

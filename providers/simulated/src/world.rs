@@ -269,6 +269,31 @@ impl World {
         Ok(())
     }
 
+    /// The same by the rules' ids; they must be of that group and direction.
+    pub fn describe_by_id(
+        &mut self,
+        id: &str,
+        direction: Direction,
+        texts: &BTreeMap<String, String>,
+    ) -> Result<(), Refusal> {
+        for description in texts.values() {
+            check_text("rule description", description)?;
+        }
+        let group = self.existing(id)?;
+        let of_group = |rule: &String| group.rules.iter().any(|r| r.id == *rule && r.permission.direction == direction);
+        if let Some(missing) = texts.keys().find(|rule| !of_group(rule)) {
+            return no_rule_id(missing);
+        }
+        if let Some(group) = self.groups.get_mut(id) {
+            for rule in &mut group.rules {
+                if let Some(text) = texts.get(&rule.id) {
+                    rule.description.clone_from(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// `CreateTags` on a group: a tag of the same key is replaced.
     pub fn tag_group(&mut self, id: &str, tags: &Tags) -> Result<(), Refusal> {
         let mut all = self.existing(id)?.tags.clone();

@@ -4,8 +4,9 @@
 mod scene;
 
 use rsgsync_core::inventory::Ownership;
-use rsgsync_core::name::Origin;
+use rsgsync_core::name::{Origin, RuleId};
 use rsgsync_core::plan::{Action, Step};
+use rsgsync_core::rule::Direction;
 use rsgsync_engine::{Cloud, ErrorKind};
 use scene::*;
 use serde_json::{Value, json};
@@ -30,7 +31,7 @@ async fn every_step_twice_changes_nothing_more() {
     plan.add("new", &[], &["in 2379/tcp new", "in 22/tcp one"]).adds[0].marks = vec![mark("platform/prod")];
     let described = plan.rules(&["in 22/tcp 10.0.0.0/8"]);
     let step = plan.step(Action::UpdateDescriptions, "sg-1", &[]);
-    step.direction = Some(rsgsync_core::rule::Direction::Ingress);
+    step.direction = Some(Direction::Ingress);
     step.adds = described;
     step.adds[0].description = "ssh".to_owned();
     plan.step(Action::SetMarks, "sg-2", &[]).group_marks = vec![(mark("platform/prod"), Origin::Adopted)];
@@ -203,4 +204,26 @@ async fn references_are_observed_by_id() {
     let peers: Vec<&str> =
         observed.groups[0].rules.iter().map(|rule| atoms.text(rule.rule.peer.group().unwrap())).collect();
     assert_eq!(peers, ["sg-2", "222233334444/sg-9"]);
+}
+
+#[tokio::test]
+async fn a_strangers_rule_in_the_place_of_ours_gets_neither_our_words_nor_our_mark() {
+    let cloud = cloud(&two_groups());
+    let mut plan = Plan::default();
+    let mut rules = plan.rules(&["in 22/tcp 10.0.0.0/8", "in 80/tcp 10.0.0.0/8"]);
+    // The plan read `sgr-7`; by now a stranger's equal rule, `sgr-1`, stands in its place.
+    for (rule, id) in rules.iter_mut().zip(["sgr-7", "sgr-2"]) {
+        rule.id = RuleId::new(id).ok();
+        rule.description = "ours".to_owned();
+        rule.marks = vec![mark("platform/prod")];
+    }
+    let step = plan.step(Action::UpdateDescriptions, "sg-1", &[]);
+    step.direction = Some(Direction::Ingress);
+    step.adds = rules.clone();
+    assert!(plan.execute(&cloud, 1).await.already);
+    let texts = |state: Value| [0, 1].map(|rule| state["groups"][0]["rules"][rule]["description"].clone());
+    assert_eq!(texts(cloud.state()), [json!(""), json!("ours")]);
+    plan.step(Action::SetMarks, "sg-1", &[]).adds = rules;
+    assert!(cloud.execute(&plan.steps[1], &plan.atoms).await.is_err(), "a rule that was to be marked is gone");
+    assert_eq!(tags_of(&cloud, 0, 0), Vec::<String>::new());
 }
