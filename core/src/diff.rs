@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::DesiredRule;
 use crate::inventory::{EgressMode, Ownership};
-use crate::observed::{ObservedGroup, ObservedRule, Ours};
+use crate::observed::{Claim, ObservedGroup, ObservedRule, Ours};
 use crate::packets::{PacketSet, TrafficSet, overlap, without_covered};
 use crate::rule::{Cidr, Direction, Family, Rule, RulePeer};
 use crate::traffic::Traffic;
-use crate::writer::{Suspects, suspects};
 
 /// What one group should have, in the cloud's dialect and with the network's own atoms.
 #[derive(Debug, Clone, Default)]
@@ -75,26 +74,20 @@ enum Holder {
     Foreign,
 }
 
-fn holder(suspects: &Suspects, rule: &ObservedRule, ownership: Ownership, ours: Ours<'_>) -> Holder {
-    let marked = rule.marks.iter().any(|m| ours.is(m));
-    if !marked && suspects.of(&rule.description).is_some() {
-        return Holder::Foreign;
-    }
-    if ownership == Ownership::Exclusive {
-        return Holder::Ours;
-    }
-    match (rule.marks.iter().filter(|m| ours.is(m)).count(), rule.marks.len()) {
-        (_, 0) => Holder::Foreign,
-        (0, _) => Holder::Others,
-        (mine, all) if mine == all => Holder::Ours,
-        _ => Holder::OursAndOthers,
+fn holder(claim: Claim, ownership: Ownership) -> Holder {
+    match claim {
+        Claim { ours: false, writer: true, .. } => Holder::Foreign,
+        Claim { writer: false, .. } if ownership == Ownership::Exclusive => Holder::Ours,
+        Claim { ours: true, others: false, .. } => Holder::Ours,
+        Claim { ours: true, others: true, .. } => Holder::OursAndOthers,
+        Claim { ours: false, others: true, .. } => Holder::Others,
+        Claim { ours: false, others: false, .. } => Holder::Foreign,
     }
 }
 
 /// The difference between what a group has and what it should have.
 pub fn diff(wanted: &Wanted, observed: &ObservedGroup, ownership: Ownership, ours: Ours<'_>) -> GroupDiff {
-    let suspects = suspects(observed.name.as_str());
-    let holders: Vec<Holder> = observed.rules.iter().map(|r| holder(&suspects, r, ownership, ours)).collect();
+    let holders: Vec<Holder> = observed.claims(ours).map(|claim| holder(claim, ownership)).collect();
     let mut out = GroupDiff { fates: vec![Fate::Foreign; holders.len()], adds: Vec::new(), required: Vec::new() };
     for direction in [Direction::Ingress, Direction::Egress] {
         let of_direction = |(i, r): (usize, &ObservedRule)| (r.rule.direction == direction).then_some(i);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::inventory::{Ownership, SecurityGroup};
 use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
 use crate::rule::{Atom, Rule};
+use crate::writer::{Suspects, suspects};
 
 /// Whose marks are ours.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +119,35 @@ pub struct ObservedRule {
     pub weight: u32,
 }
 
+/// Who claims a rule. Only its group's ownership and this can allow its removal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// It carries a mark of ours.
+    pub ours: bool,
+    /// It carries a mark that isn't ours.
+    pub others: bool,
+    /// It is a known other writer's.
+    pub writer: bool,
+}
+
+impl Claim {
+    /// What marks and description say of a rule.
+    pub fn of(marks: &[Mark], description: &str, suspects: &Suspects, ours: Ours<'_>) -> Self {
+        Self {
+            ours: marks.iter().any(|mark| ours.is(mark)),
+            others: marks.iter().any(|mark| !ours.is(mark)),
+            writer: suspects.of(description).is_some(),
+        }
+    }
+}
+
 impl ObservedGroup {
+    /// Who claims its rules, in their order.
+    pub fn claims(&self, ours: Ours<'_>) -> impl Iterator<Item = Claim> {
+        let suspects = suspects(self.name.as_str());
+        self.rules.iter().map(move |rule| Claim::of(&rule.marks, &rule.description, &suspects, ours))
+    }
+
     /// How the group stands to us: what the inventory says, else exclusive where a mark of ours says that we made or
     /// adopted it, else shared.
     pub fn ownership(&self, declared: Option<Ownership>, ours: Ours<'_>) -> Ownership {

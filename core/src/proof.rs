@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use crate::guard::GuardSet;
+use crate::inventory::Ownership;
 use crate::name::{NetworkName, RuleId};
+use crate::observed::{Claim, ObservedGroup, Ours};
 use crate::plan::{Action, Step, StepId, by_group};
 use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
@@ -38,6 +40,43 @@ pub struct GroupCase {
     pub required: Vec<Rule>,
     /// What must not be open to public addresses.
     pub guards: GuardSet,
+    /// Exclusive: every rule is ours to remove, but for those of known other writers.
+    pub ownership: Ownership,
+    /// rsgsync made the group for us, and nobody else's mark is on it: it is ours to delete.
+    pub made: bool,
+    /// Who claims its rules, by their place in `observed`; nobody claims the others.
+    pub claims: BTreeMap<usize, Claim>,
+}
+
+impl GroupCase {
+    /// A group as it was read, of which nothing is required or guarded yet; `None`: it doesn't exist.
+    pub fn new(
+        network: NetworkName,
+        group: Atom,
+        observed: Option<&ObservedGroup>,
+        ownership: Ownership,
+        ours: Ours<'_>,
+    ) -> Self {
+        let claims = observed.into_iter().flat_map(|g| g.claims(ours).enumerate());
+        let rules = observed.into_iter().flat_map(|g| &g.rules);
+        Self {
+            network,
+            group,
+            observed: rules.map(|r| (r.rule, r.id.clone())).collect(),
+            required: Vec::new(),
+            guards: GuardSet::default(),
+            ownership,
+            made: observed.is_some_and(|g| g.is_only_made_by(ours)),
+            claims: claims.filter(|(_, claim)| *claim != Claim::default()).collect(),
+        }
+    }
+
+    /// Whether the observed rule at a place is ours to remove: the group is exclusive and the rule is no known other
+    /// writer's, or it carries our mark and no other.
+    fn may_remove(&self, at: usize) -> bool {
+        let Claim { ours, others, writer } = self.claims.get(&at).copied().unwrap_or_default();
+        (self.ownership == Ownership::Exclusive && !writer) || (ours && !others)
+    }
 }
 
 /// What was found about a plan.
@@ -87,8 +126,8 @@ pub struct Witness {
     pub group: Atom,
     /// At which step.
     pub step: StepId,
-    /// The packet.
-    pub packet: Packet,
+    /// The packet; `None` where the step is wrong about a group that has no rule.
+    pub packet: Option<Packet>,
 }
 
 /// What is wrong with a plan.
@@ -102,6 +141,8 @@ pub enum Fault {
     Guard(Arc<str>),
     /// The step deletes a group that a rule still refers to.
     Referenced,
+    /// The step removes a rule, or deletes a group, that is not ours to take away.
+    NotOurs,
     /// Two steps remove the same rule.
     RemovedTwice,
     /// The step touches a group, or removes a rule, that the case says nothing about.
@@ -144,6 +185,16 @@ pub fn carries(rule: &Rule, packet: &Packet) -> bool {
             }
             _ => false,
         }
+}
+
+/// The lowest packet that a rule lets through.
+fn one_of(rule: &Rule) -> Packet {
+    let peer = match rule.peer {
+        RulePeer::Addresses(range) => PacketPeer::Address(range.family(), range.bounds().0),
+        RulePeer::Opaque(kind, atom, Family::Both) => PacketPeer::Opaque(kind, atom, Family::Ipv4),
+        RulePeer::Opaque(kind, atom, family) => PacketPeer::Opaque(kind, atom, family),
+    };
+    Packet { direction: rule.direction, peer, point: rule.traffic.points().0 }
 }
 
 /// One packet of each class into which `others` divide the packets of `rule`.
@@ -207,6 +258,7 @@ pub fn prove(case: &Case<'_>) -> Proof {
         proof.opened_outside_desired += opened.len();
         witnesses.extend(opened);
         witnesses.extend(of_group.guarded());
+        witnesses.extend(of_group.not_ours());
         for peer in if deleting { of_group.peers() } else { BTreeSet::new() } {
             let steps = by_group.get(&(&group.network, peer)).into_iter().flatten();
             let deletes = steps.filter(|s| s.action == Action::DeleteGroup);
@@ -230,18 +282,15 @@ fn unknown(case: &Case<'_>, by_group: &BTreeMap<(&NetworkName, Atom), Vec<&Step>
             observed.chain(steps.iter().flat_map(|s| s.adds.iter().map(|a| &a.rule))).collect::<BTreeSet<&Rule>>()
         });
         for step in steps.iter().filter(|s| changes_rules(s)) {
-            let rules: Vec<Rule> = match &there {
-                None => step.adds.iter().chain(&step.removes).map(|r| r.rule).collect(),
-                Some(there) => step.removes.iter().map(|r| r.rule).filter(|r| !there.contains(r)).collect(),
+            let packet = match &there {
+                None => step.adds.iter().chain(&step.removes).next().map(|r| one_of(&r.rule)),
+                Some(there) => match step.removes.iter().find(|r| !there.contains(&r.rule)) {
+                    Some(missing) => Some(one_of(&missing.rule)),
+                    None => continue,
+                },
             };
-            let packets = rules.iter().filter_map(|rule| classes(rule, std::iter::empty()).into_iter().next());
-            witnesses.extend(packets.map(|packet| Witness {
-                fault: Fault::Unknown,
-                network: (*network).clone(),
-                group: *group,
-                step: step.id,
-                packet,
-            }));
+            let network = (*network).clone();
+            witnesses.push(Witness { fault: Fault::Unknown, network, group: *group, step: step.id, packet });
         }
     }
     witnesses
@@ -429,6 +478,28 @@ impl GroupProof<'_> {
         rules.filter_map(|rule| rule.peer.group()).collect()
     }
 
+    /// Rules, or the group, that are taken away and are not ours.
+    fn not_ours(&self) -> Vec<Witness> {
+        let takes = |step: &&Step| {
+            step.action == Action::DeleteGroup || (changes_rules(step) && !step.removes.is_empty())
+        };
+        if !self.steps.iter().any(takes) {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        if let Some(delete) = self.steps.iter().find(|s| s.action == Action::DeleteGroup && !self.group.made) {
+            let packet = self.group.observed.first().map(|(rule, _)| one_of(rule));
+            out.push(self.witness(Fault::NotOurs, delete.id, packet));
+        }
+        for (at, ((rule, _), removers)) in self.group.observed.iter().zip(self.removers()).enumerate() {
+            let removal = removers.iter().find(|s| s.action != Action::DeleteGroup);
+            if let Some(step) = removal.filter(|_| !self.group.may_remove(at)) {
+                out.push(self.witness(Fault::NotOurs, step.id, one_of(rule)));
+            }
+        }
+        out
+    }
+
     /// A rule of this group that still refers to the deleted one.
     fn referenced(&self, delete: &Step) -> Option<Witness> {
         if self.group.group == delete.group {
@@ -442,11 +513,11 @@ impl GroupProof<'_> {
         let added =
             self.steps.iter().filter(|s| changes_rules(s)).flat_map(|s| &s.adds).map(|a| &a.rule).filter(|r| refers(r));
         let rule = left.chain(added).next()?;
-        let packet = classes(rule, std::iter::empty()).into_iter().next()?;
-        Some(self.witness(Fault::Referenced, delete.id, packet))
+        Some(self.witness(Fault::Referenced, delete.id, one_of(rule)))
     }
 
-    fn witness(&self, fault: Fault, step: StepId, packet: Packet) -> Witness {
+    fn witness(&self, fault: Fault, step: StepId, packet: impl Into<Option<Packet>>) -> Witness {
+        let packet = packet.into();
         Witness { fault, network: self.group.network.clone(), group: self.group.group, step, packet }
     }
 }

@@ -8,7 +8,7 @@ pub use read::{ReadError, Saved};
 pub use seal::checksum;
 pub use write::{document, drift, flow_entry, peer_entry, rule_entry};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,10 @@ pub struct Document {
     pub created_by: String,
     /// Whose.
     pub owner: String,
+    /// The clusters of the inventory: with the owner, whose marks are ours. A file of before this field has none, and
+    /// says nothing of its rules' marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<BTreeSet<ClusterName>>,
     /// Networks, in the inventory's order.
     pub networks: Vec<NetworkEntry>,
     /// One entry a node group, and one a cluster that an orphan is marked for and that the plan prunes.
@@ -204,6 +208,9 @@ pub struct RuleEntry {
     pub description: String,
     /// Why.
     pub reasons: Arc<[Reason]>,
+    /// In `observed`: the marks that the rule carries, `OWNER/CLUSTER`; read in shared groups only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<String>,
 }
 
 /// The other end of a rule: exactly one of these, with `account` beside another account's group.
@@ -349,7 +356,7 @@ pub struct ProofEntry {
 /// A packet that shows what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WitnessEntry {
-    /// `cut`, `opened`, `guard NAME`, `referenced`, `removed twice` or `unknown`.
+    /// `cut`, `opened`, `guard NAME`, `referenced`, `not ours`, `removed twice` or `unknown`.
     pub fault: String,
     /// Where.
     pub network: NetworkName,
@@ -357,7 +364,7 @@ pub struct WitnessEntry {
     pub security_group: String,
     /// At which step.
     pub step: StepId,
-    /// `in 2379/tcp from 10.1.2.3`.
+    /// `in 2379/tcp from 10.1.2.3`; `the group itself` where it has no rule.
     pub packet: String,
 }
 

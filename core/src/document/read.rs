@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Document, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, checksum};
+use super::seal::checksum_of;
+use super::{Document, GroupEntry, ObservedEntry, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry};
 use crate::guard::{Guard, GuardSet};
-use crate::name::{NetworkName, RuleId};
+use crate::inventory::Ownership;
+use crate::name::{GroupId, GroupMark, GroupName, Mark, NetworkName, Origin, Owner, RuleId};
+use crate::observed::{ObservedGroup, ObservedRule, Ours};
 use crate::plan::{Action, Step, StepRule};
 use crate::proof::{Case, GroupCase, Proof, Witness, prove};
 use crate::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
@@ -62,8 +65,8 @@ impl Saved {
             Some(Value::Number(other)) => return Err(ReadError::Version(other.as_u64().unwrap_or(0))),
             _ => return Err(ReadError::Shape("it has no `version`".to_owned())),
         }
+        let expected = checksum_of(value.clone());
         let document: Document = serde_json::from_value(value).map_err(|e| ReadError::Shape(e.to_string()))?;
-        let expected = checksum(&document);
         if document.checksum != expected {
             return Err(ReadError::Damaged { found: document.checksum, expected });
         }
@@ -105,24 +108,32 @@ impl Names {
 }
 
 fn groups(document: &Document, names: &mut Names) -> Result<Vec<GroupCase>, ReadError> {
+    let owner = Owner::new(&document.owner).map_err(|_| wrong("owner", &document.owner, "an owner"))?;
+    let clusters = document.clusters.clone().unwrap_or_default();
+    let ours = Ours { owner: &owner, clusters: &clusters };
     let mut all: BTreeMap<(NetworkName, String), GroupCase> = BTreeMap::new();
-    let touched = document.steps.iter().map(|s| (&s.network, &s.security_group));
-    let observed = document.observed.iter().map(|o| (&o.network, &o.security_group));
-    let required = document.required.iter().map(|r| (&r.network, &r.security_group));
-    for (network, group) in touched.chain(observed).chain(required) {
-        let (atom, guards) = (names.atom(network, group), guards(document, network, group)?);
-        let empty =
-            GroupCase { network: network.clone(), group: atom, observed: Vec::new(), required: Vec::new(), guards };
-        all.entry((network.clone(), group.clone())).or_insert(empty);
-    }
     for (i, entry) in document.observed.iter().enumerate() {
-        for (k, r) in entry.rules.iter().enumerate() {
-            let place = format!("observed[{i}].rules[{k}]");
-            let rule = rule(r, &place, &entry.network, names)?;
-            let id = r.id.as_deref().and_then(|id| RuleId::new(id).ok());
-            let group = all.get_mut(&(entry.network.clone(), entry.security_group.clone()));
-            group.into_iter().for_each(|g| g.observed.push((rule, id.clone())));
+        let group = observed_group(entry, &format!("observed[{i}]"), names)?;
+        let declared = declared(document, entry)?;
+        let ownership = group.ownership(declared, ours);
+        let mut case = GroupCase::new(entry.network.clone(), group.atom, Some(&group), ownership, ours);
+        if document.clusters.is_none() {
+            // Whose marks are ours isn't said: what the plan takes away is taken for ours.
+            (case.ownership, case.made) = (Ownership::Exclusive, true);
         }
+        all.insert((entry.network.clone(), entry.security_group.clone()), case);
+    }
+    let touched = document.steps.iter().map(|s| (&s.network, &s.security_group));
+    let required = document.required.iter().map(|r| (&r.network, &r.security_group));
+    for (network, group) in touched.chain(required) {
+        let new = || {
+            let atom = names.atom(network, group);
+            GroupCase::new(network.clone(), atom, None, Ownership::Exclusive, ours)
+        };
+        all.entry((network.clone(), group.clone())).or_insert_with(new);
+    }
+    for ((network, group), case) in &mut all {
+        case.guards = guards(document, network, group)?;
     }
     for (i, entry) in document.required.iter().enumerate() {
         for (k, r) in entry.rules.iter().enumerate() {
@@ -132,6 +143,45 @@ fn groups(document: &Document, names: &mut Names) -> Result<Vec<GroupCase>, Read
         }
     }
     Ok(all.into_values().collect())
+}
+
+/// The inventory's word on a group's ownership, where it has node groups in it.
+fn declared(document: &Document, observed: &ObservedEntry) -> Result<Option<Ownership>, ReadError> {
+    let same = |g: &&GroupEntry| g.network == observed.network && g.security_group == observed.security_group;
+    let Some(entry) = document.groups.iter().find(same) else { return Ok(None) };
+    let both = [Ownership::Exclusive, Ownership::Shared];
+    let word = both.into_iter().find(|o| o.as_str() == entry.ownership);
+    word.map(Some).ok_or_else(|| wrong("groups", &entry.ownership, "an ownership"))
+}
+
+fn observed_group(entry: &ObservedEntry, place: &str, names: &mut Names) -> Result<ObservedGroup, ReadError> {
+    let ObservedEntry { network, security_group, id, revision, marks, rules } = entry;
+    let group_mark = |text: &String| {
+        let mark = text.split_once('=').and_then(|(mark, origin)| {
+            Some(GroupMark { mark: Mark::parse(mark)?, origin: Origin::parse(origin)? })
+        });
+        mark.ok_or_else(|| wrong(place, text, "a group's mark"))
+    };
+    let mark = |text: &String| Mark::parse(text).ok_or_else(|| wrong(place, text, "a mark"));
+    let mut read = |(k, r): (usize, &RuleEntry)| {
+        Ok(ObservedRule {
+            rule: rule(r, &format!("{place}.rules[{k}]"), network, names)?,
+            id: r.id.as_deref().and_then(|id| RuleId::new(id).ok()),
+            description: r.description.clone(),
+            marks: r.marks.iter().map(mark).collect::<Result<_, _>>()?,
+            weight: 1,
+        })
+    };
+    let rules = rules.iter().enumerate().map(&mut read).collect::<Result<_, _>>()?;
+    Ok(ObservedGroup {
+        atom: names.atom(network, security_group),
+        id: GroupId::new(id).map_err(|_| wrong(place, id, "a group's id"))?,
+        name: GroupName::new(security_group).map_err(|_| wrong(place, security_group, "a group's name"))?,
+        description: String::new(),
+        marks: marks.iter().map(group_mark).collect::<Result<_, _>>()?,
+        revision: revision.clone(),
+        rules,
+    })
 }
 
 fn guards(document: &Document, network: &NetworkName, group: &str) -> Result<GuardSet, ReadError> {
@@ -199,7 +249,7 @@ fn traffic(text: &str, place: &str) -> Result<Traffic, ReadError> {
 }
 
 fn rule(entry: &RuleEntry, place: &str, network: &NetworkName, names: &mut Names) -> Result<Rule, ReadError> {
-    let RuleEntry { id: _, direction: way, protocol, family, from_port, to_port, peer, description: _, reasons: _ } =
+    let RuleEntry { id: _, direction: way, protocol, family, from_port, to_port, peer, description: _, reasons: _, marks: _ } =
         entry;
     let families = [Family::Ipv4, Family::Ipv6, Family::Both];
     let family = families.into_iter().find(|f| f.as_str() == family).ok_or_else(|| wrong(place, family, "a family"))?;

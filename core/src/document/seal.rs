@@ -25,7 +25,11 @@ pub(super) fn digest(document: &Document) -> String {
 
 /// SHA-256 of the document without its checksum.
 pub fn checksum(document: &Document) -> String {
-    let mut value = serde_json::to_value(document).unwrap_or_default();
+    checksum_of(serde_json::to_value(document).unwrap_or_default())
+}
+
+/// The same of a document as it stands in a file, with fields that this program may not know.
+pub(super) fn checksum_of(mut value: Value) -> String {
     if let Value::Object(fields) = &mut value {
         fields.remove("checksum");
     }

@@ -16,7 +16,7 @@ use crate::guard::{Guard, GuardsInForce};
 use crate::name::NetworkName;
 use crate::observed::{Limit, Limits, Observed};
 use crate::plan::{Action, GroupStatus, NetworkPlan, Plan, Step, StepRule};
-use crate::proof::{ASSUMPTIONS, Fault, PacketPeer, Witness};
+use crate::proof::{ASSUMPTIONS, Fault, Packet, PacketPeer, Witness};
 use crate::rule::{Atom, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
 
@@ -32,6 +32,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
         checksum: String::new(),
         created_by: created_by.to_owned(),
         owner: plan.owner.to_string(),
+        clusters: Some(plan.clusters.clone()),
         networks: plan.networks.iter().map(network_entry).collect(),
         groups: plan.networks.iter().flat_map(group_entries).collect(),
         orphans: plan.networks.iter().flat_map(orphan_entries).collect(),
@@ -238,6 +239,7 @@ pub fn rule_entry(rule: &Rule, network: &NetworkPlan) -> RuleEntry {
         peer: peer_entry(rule.peer, network),
         description: String::new(),
         reasons: Arc::default(),
+        marks: Vec::new(),
     }
 }
 
@@ -285,6 +287,7 @@ fn observed_entries(plan: &Plan, touched: &BTreeSet<(&NetworkName, Atom)>) -> Ve
             let rules = group.rules.iter().map(|r| RuleEntry {
                 id: r.id.as_ref().map(ToString::to_string),
                 description: r.description.clone(),
+                marks: r.marks.iter().map(ToString::to_string).collect(),
                 ..rule_entry(&r.rule, network)
             });
             out.push(ObservedEntry {
@@ -428,17 +431,19 @@ fn witness_entry(witness: &Witness, plan: &Plan) -> Option<WitnessEntry> {
 impl WitnessEntry {
     /// A witness in words; `name` gives what people call a group, a list or an account.
     pub(super) fn of(witness: &Witness, name: impl Fn(Atom) -> String) -> Self {
-        let packet = &witness.packet;
-        let peer = match packet.peer {
-            PacketPeer::Address(Family::Ipv4, address) => {
-                std::net::Ipv4Addr::from(u32::try_from(address).unwrap_or(u32::MAX)).to_string()
-            }
-            PacketPeer::Address(_, address) => std::net::Ipv6Addr::from(address).to_string(),
-            PacketPeer::Opaque(_, atom, _) => name(atom),
-        };
-        let (way, side) = match packet.direction {
-            Direction::Ingress => ("in", "from"),
-            Direction::Egress => ("out", "to"),
+        let packet = |packet: &Packet| {
+            let peer = match packet.peer {
+                PacketPeer::Address(Family::Ipv4, address) => {
+                    std::net::Ipv4Addr::from(u32::try_from(address).unwrap_or(u32::MAX)).to_string()
+                }
+                PacketPeer::Address(_, address) => std::net::Ipv6Addr::from(address).to_string(),
+                PacketPeer::Opaque(_, atom, _) => name(atom),
+            };
+            let (way, side) = match packet.direction {
+                Direction::Ingress => ("in", "from"),
+                Direction::Egress => ("out", "to"),
+            };
+            format!("{way} {} {side} {peer}", Traffic::at(packet.point))
         };
         Self {
             fault: match &witness.fault {
@@ -446,13 +451,14 @@ impl WitnessEntry {
                 Fault::Opened => "opened".to_owned(),
                 Fault::Guard(name) => format!("guard {name}"),
                 Fault::Referenced => "referenced".to_owned(),
+                Fault::NotOurs => "not ours".to_owned(),
                 Fault::RemovedTwice => "removed twice".to_owned(),
                 Fault::Unknown => "unknown".to_owned(),
             },
             network: witness.network.clone(),
             security_group: name(witness.group),
             step: witness.step,
-            packet: format!("{way} {} {side} {peer}", Traffic::at(packet.point)),
+            packet: witness.packet.as_ref().map_or_else(|| "the group itself".to_owned(), packet),
         }
     }
 }

@@ -102,7 +102,7 @@ pub fn plan(
                 }
             };
             let atom = made.plan.atom;
-            draft.cases.push(case(name, &made.plan, existing, guards));
+            draft.cases.push(case(name, &made.plan, existing, guards, ours));
             draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
             let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
@@ -113,7 +113,7 @@ pub fn plan(
             let going = pruned(&orphaned, observed, ours, &doomed);
             groups.extend(draft.going(going, &input, observed, guards));
         }
-        draft.untouched(name, observed, &groups, &doomed);
+        draft.untouched(name, observed, &groups, &doomed, ours);
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
     let (networks, steps, proof) = draft.finish(inventory)?;
@@ -124,6 +124,7 @@ pub fn plan(
     unopened.sort();
     Ok(Plan {
         owner: inventory.owner.clone(),
+        clusters,
         trusted: inventory.trusted.clone(),
         networks,
         steps,
@@ -312,13 +313,11 @@ pub(super) fn case(
     plan: &GroupPlan,
     observed: Option<&ObservedGroup>,
     guards: &GuardsInForce,
+    ours: Ours<'_>,
 ) -> GroupCase {
-    let observed = observed.map(|g| g.rules.iter().map(|r| (r.rule, r.id.clone())).collect()).unwrap_or_default();
     GroupCase {
-        network: network.clone(),
-        group: plan.atom,
-        observed,
         required: plan.diff.required.iter().map(|r| r.rule).collect(),
         guards: guards.get(network, &plan.security_group).cloned().unwrap_or_default(),
+        ..GroupCase::new(network.clone(), plan.atom, observed, plan.ownership, ours)
     }
 }

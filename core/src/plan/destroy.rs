@@ -78,7 +78,7 @@ pub fn destroy(
                 })
             });
             groups = draft.going(going.collect(), &input, observed, guards);
-            draft.untouched(&name, observed, &groups, &doomed);
+            draft.untouched(&name, observed, &groups, &doomed, ours);
             orphaned = orphans(inventory, observed, &linked, ours);
         }
         draft.networks.push(network_plan(input, wish, groups, orphaned));
@@ -86,6 +86,7 @@ pub fn destroy(
     let (networks, steps, proof) = draft.finish(inventory)?;
     Ok(Plan {
         owner: inventory.owner.clone(),
+        clusters,
         trusted: inventory.trusted.clone(),
         networks,
         steps,

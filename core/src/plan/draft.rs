@@ -7,10 +7,10 @@ use super::going::{Going, deletions_in_order, with_rules};
 use super::order::{GroupCalls, order};
 use super::quota::full_networks;
 use super::{GroupPlan, NetworkPlan, PlanError, Step};
-use crate::guard::{GuardSet, GuardsInForce};
+use crate::guard::GuardsInForce;
 use crate::inventory::Inventory;
 use crate::name::NetworkName;
-use crate::observed::Observed;
+use crate::observed::{Observed, Ours};
 use crate::proof::{Case, GroupCase, Proof, prove};
 use crate::rule::{Atom, Rule};
 
@@ -44,7 +44,7 @@ impl Draft {
             let (diff, stuck) = one.diff();
             self.still_referenced(name, observed, &one.security_group, stuck);
             let (plan, change) = one.changes(diff, input.pack.dialect());
-            self.cases.push(case(name, &plan, Some(one.group), guards));
+            self.cases.push(case(name, &plan, Some(one.group), guards, one.ours));
             groups.push(plan);
             changes.push((one.group, change));
         }
@@ -78,18 +78,14 @@ impl Draft {
         observed: &Observed,
         planned: &[GroupPlan],
         doomed: &BTreeSet<Atom>,
+        ours: Ours<'_>,
     ) {
         let planned: BTreeSet<Atom> = planned.iter().map(|plan| plan.atom).collect();
         for group in observed.groups.iter().filter(|group| !planned.contains(&group.atom)) {
             let refers = group.rules.iter().filter_map(|r| r.rule.peer.group()).filter(|peer| doomed.contains(peer));
             self.still_referenced(network, observed, group.name.as_str(), refers.collect::<BTreeSet<Atom>>());
-            self.cases.push(GroupCase {
-                network: network.clone(),
-                group: group.atom,
-                observed: group.rules.iter().map(|r| (r.rule, r.id.clone())).collect(),
-                required: Vec::new(),
-                guards: GuardSet::default(),
-            });
+            let ownership = group.ownership(None, ours);
+            self.cases.push(GroupCase::new(network.clone(), group.atom, Some(group), ownership, ours));
         }
     }
 

@@ -20,7 +20,7 @@ pub use orphan::{Orphan, Prune};
 pub use quota::{QuotaUse, quota_use};
 pub use step::*;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::{DesiredRule, Elsewhere};
 use crate::diff::GroupDiff;
@@ -36,6 +36,8 @@ use crate::rule::{Atom, Atoms, Cidr};
 pub struct Plan {
     /// Whose.
     pub owner: Owner,
+    /// The clusters that stand in the inventory: with the owner, whose marks are ours.
+    pub clusters: BTreeSet<ClusterName>,
     /// Ranges that are not public, beside the private ones.
     pub trusted: Vec<Cidr>,
     /// In the inventory's order.
@@ -160,3 +162,5 @@ pub struct GroupPlan {
 
 #[cfg(test)]
 pub(crate) mod tests;
+#[cfg(test)]
+mod wrong_planner;

@@ -205,7 +205,7 @@ fn another_owners_exclusive_group_is_refused_unless_taken_over() {
     assert!(try_plan(vec![taken()], vec![have()], &options).is_ok());
 }
 
-fn marked(name: &str, texts: &[&str], marks: &[(&str, Origin)]) -> ObservedGroup {
+pub(crate) fn marked(name: &str, texts: &[&str], marks: &[(&str, Origin)]) -> ObservedGroup {
     let marks = marks.iter().map(|(m, origin)| GroupMark { mark: Mark::parse(m).unwrap(), origin: *origin });
     ObservedGroup { marks: marks.collect(), ..group(name, texts, false) }
 }
@@ -463,7 +463,7 @@ fn a_dual_group_lets_both_families_out() {
     assert_eq!(plan.steps[1].adds[0].rule, rule("all to ::/0"));
 }
 
-fn destruction(
+pub(crate) fn destruction(
     groups: Vec<DesiredGroup>,
     observed: Vec<ObservedGroup>,
     destroyed: &[&str],

@@ -12,6 +12,9 @@ fn case_of(group: &str, observed: &[&str], required: &[&str]) -> GroupCase {
         observed,
         required: rules(required),
         guards: GuardSet::default(),
+        ownership: Ownership::Exclusive,
+        made: true,
+        claims: BTreeMap::new(),
     }
 }
 
@@ -65,8 +68,9 @@ fn a_witness_is_a_packet_that_is_really_cut() {
         step(2, "web", REMOVE, &[], &["tcp from 10.0.0.0/8"], &[1]),
     ];
     let witness = proof_of(vec![web], &steps).witness.unwrap();
-    assert_eq!(witness.packet.point & 0xFFFF, 23);
-    assert_eq!(witness.packet.peer, PacketPeer::Address(Family::Ipv4, 0x0A80_0000));
+    let packet = witness.packet.unwrap();
+    assert_eq!(packet.point & 0xFFFF, 23);
+    assert_eq!(packet.peer, PacketPeer::Address(Family::Ipv4, 0x0A80_0000));
 }
 
 #[test]
@@ -104,6 +108,65 @@ fn a_replacement_that_goes_later_is_none() {
 fn a_step_on_a_group_that_the_case_does_not_know_is_refused() {
     let steps = [step(1, "db", ADD, &["2379/tcp from 0.0.0.0/0"], &[], &[])];
     assert_eq!(fault(vec![case_of("web", &[], &[])], &steps), Some((Fault::Unknown, 1)));
+}
+
+#[test]
+fn a_group_that_the_case_does_not_know_is_not_deleted() {
+    let steps = [step(1, "db", Action::DeleteGroup, &[], &[], &[])];
+    let witness = proof_of(vec![case_of("web", &[], &[])], &steps).witness.unwrap();
+    assert_eq!((witness.fault, witness.packet), (Fault::Unknown, None));
+}
+
+/// Whether removing the first of a group's rules is refused as not ours.
+fn not_ours(ownership: Ownership, claim: Claim) -> bool {
+    let claims = [(0, claim)].into();
+    let web = GroupCase { ownership, claims, ..case_of("web", &["22/tcp from g:db"], &[]) };
+    match fault(vec![web], &[step(1, "web", REMOVE, &[], &["22/tcp from g:db"], &[])]) {
+        Some((Fault::NotOurs, 1)) => true,
+        None => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_two_facts_allow_a_removal() {
+    for (ours, others, writer) in (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0)) {
+        let claim = Claim { ours, others, writer };
+        assert_eq!(not_ours(Ownership::Shared, claim), !(ours && !others), "{claim:?}");
+        assert_eq!(not_ours(Ownership::Exclusive, claim), writer && !(ours && !others), "{claim:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_a_step_does_not_name_by_its_id_may_be_the_foreign_one() {
+    let mut web = case_of("web", &["22/tcp from g:db", "22/tcp from g:db"], &[]);
+    let id = |text| RuleId::new(text).ok();
+    (web.observed[0].1, web.observed[1].1) = (id("mine"), id("theirs"));
+    web.ownership = Ownership::Shared;
+    web.claims = [(0, Claim { ours: true, ..Claim::default() })].into();
+    let remove = |id| {
+        let mut step = step(1, "web", REMOVE, &[], &["22/tcp from g:db"], &[]);
+        step.removes[0].id = id;
+        fault(vec![web.clone()], &[step]).map(|(fault, _)| fault)
+    };
+    assert_eq!(remove(id("mine")), None);
+    assert_eq!(remove(id("theirs")), Some(Fault::NotOurs));
+    assert_eq!(remove(None), Some(Fault::NotOurs));
+}
+
+#[test]
+fn a_group_that_others_made_is_not_deleted() {
+    for observed in [&[][..], &["22/tcp from g:db"]] {
+        let web = GroupCase { made: false, ..case_of("web", observed, &[]) };
+        let delete = [step(1, "web", Action::DeleteGroup, &[], observed, &[])];
+        assert_eq!(fault(vec![web], &delete), Some((Fault::NotOurs, 1)));
+    }
+}
+
+#[test]
+fn a_mark_may_go_from_a_rule_that_stays() {
+    let web = GroupCase { ownership: Ownership::Shared, ..case_of("web", &["22/tcp from g:db"], &[]) };
+    assert_eq!(fault(vec![web], &[step(1, "web", Action::SetMarks, &[], &["22/tcp from g:db"], &[])]), None);
 }
 
 #[test]
@@ -329,7 +392,7 @@ proptest! {
             group: atom("web"),
             observed: observed.iter().map(|r| (*r, None)).collect(),
             required: required.clone(),
-            guards: GuardSet::default(),
+            ..case_of("web", &[], &[])
         };
         let proof = prove(&Case { groups: vec![web], steps: &steps, trusted: &[], gaps: Vec::new() });
         let cut = proof.witness.as_ref().is_some_and(|w| w.fault == Fault::Cut);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::document::document;
+use crate::document::{checksum, document};
 use crate::guard::GuardsInForce;
 use crate::plan::tests::{plan_of, wish};
 use crate::proof::Fault;
@@ -21,9 +21,14 @@ fn read(value: &Value) -> Result<Saved, ReadError> {
 fn forged(change: impl FnOnce(&mut Value)) -> Proof {
     let mut value = saved();
     change(&mut value);
-    let document: Document = serde_json::from_value(value.clone()).unwrap();
-    value["checksum"] = checksum(&document).into();
+    seal(&mut value);
     read(&value).unwrap().prove()
+}
+
+/// Gives a changed plan the checksum of its contents.
+fn seal(plan: &mut Value) {
+    let document: Document = serde_json::from_value(plan.clone()).unwrap();
+    plan["checksum"] = checksum(&document).into();
 }
 
 fn step_of(value: &mut Value, action: &str) -> usize {
@@ -60,6 +65,50 @@ fn a_rule_that_is_wider_by_one_port_is_found() {
     assert_eq!(proof.witness.map(|w| w.fault), Some(Fault::Opened));
 }
 
+/// A plan for a group that we share: a rule of ours goes, a stranger's and a joint one stay.
+fn shared() -> Value {
+    let rules = ["22/tcp from g:web # platform/prod", "23/tcp from g:web", "24/tcp from g:web # platform/prod, a/b"];
+    let plan = plan_of(vec![wish("web", &[])], vec![group("web", &rules, false)]);
+    serde_json::to_value(document(&plan, &GuardsInForce::default(), "rsgsync test")).unwrap()
+}
+
+#[test]
+fn a_saved_plan_says_whose_rules_are() {
+    let mut plan = shared();
+    assert!(read(&plan).unwrap().prove().holds());
+    for foreign in [1, 2] {
+        let mut plan = plan.clone();
+        let at = step_of(&mut plan, "remove_rules");
+        plan["steps"][at]["rules"][0] = plan["observed"][0]["rules"][foreign].clone();
+        seal(&mut plan);
+        let proof = read(&plan).unwrap().prove();
+        assert_eq!(proof.witness.map(|w| w.fault), Some(Fault::NotOurs), "{foreign}");
+    }
+    plan["clusters"] = Value::Array(Vec::new());
+    seal(&mut plan);
+    let witness = read(&plan).unwrap().prove().witness;
+    assert_eq!(witness.map(|w| w.fault), Some(Fault::NotOurs), "no mark is ours without its cluster");
+}
+
+#[test]
+fn a_plan_of_before_marks_were_saved_is_still_read_and_proved() {
+    let mut plan = shared();
+    plan.as_object_mut().unwrap().remove("clusters");
+    for rule in plan["observed"][0]["rules"].as_array_mut().unwrap() {
+        rule.as_object_mut().unwrap().remove("marks");
+    }
+    seal(&mut plan);
+    assert!(read(&plan).unwrap().prove().holds());
+}
+
+#[test]
+fn a_plan_with_fields_of_a_later_program_is_not_taken_for_damaged() {
+    let mut plan = saved();
+    plan["later"] = "word".into();
+    plan["checksum"] = checksum_of(plan.clone()).into();
+    assert!(read(&plan).unwrap().prove().holds());
+}
+
 #[test]
 fn damage_is_shown_by_the_checksum() {
     let mut value = saved();
@@ -89,8 +138,7 @@ fn what_is_no_plan_is_an_error_and_never_a_panic() {
 fn a_value_that_no_rule_has_is_named_with_its_place() {
     let mut value = saved();
     value["steps"][1]["rules"][0]["protocol"] = "tpc".into();
-    let document: Document = serde_json::from_value(value.clone()).unwrap();
-    value["checksum"] = checksum(&document).into();
+    seal(&mut value);
     assert_eq!(
         read(&value).err().map(|e| e.to_string()).as_deref(),
         Some("steps[1].rules[0]: `tpc` is not a protocol")
