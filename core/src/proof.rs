@@ -375,25 +375,28 @@ impl GroupProof<'_> {
         self.group.observed.iter().map(of).collect()
     }
 
-    /// A packet that passes before, and doesn't in the earliest state in which all that carried it is gone.
+    /// The step that takes away the last of what lets a packet through that passes before.
     fn cut(&self, packet: &Packet, removers: &[Vec<&Step>]) -> Option<Witness> {
+        let observed = self.group.observed.iter().zip(removers);
+        let carriers: Vec<&Vec<&Step>> =
+            observed.filter(|((rule, _), _)| carries(rule, packet)).map(|(_, removers)| removers).collect();
+        if carriers.is_empty() {
+            return None;
+        }
+        // Whatever the removals leave goes with the group.
+        let deletion = self.steps.iter().find(|s| s.action == Action::DeleteGroup);
+        let by_deletion = || deletion.map(|delete| self.witness(Fault::Cut, delete.id, *packet));
+        self.cut_by_removals(packet, &carriers).or_else(by_deletion)
+    }
+
+    /// A packet that doesn't pass in the earliest state in which all that carried it is removed.
+    fn cut_by_removals(&self, packet: &Packet, carriers: &[&Vec<&Step>]) -> Option<Witness> {
         let mut gone: Vec<&Step> = Vec::new();
-        let mut carried = false;
-        for ((rule, _), removers) in self.group.observed.iter().zip(removers) {
-            if !carries(rule, packet) {
-                continue;
-            }
-            carried = true;
-            match removers[..] {
-                [] => return None,
-                [one] => gone.push(one),
-                // A deletion after a removal takes away what is gone already; anything else is a fault of the plan.
-                [first, ref rest @ ..] => {
-                    if let Some(second) = rest.iter().find(|s| s.action != Action::DeleteGroup) {
-                        return Some(self.witness(Fault::RemovedTwice, second.id, *packet));
-                    }
-                    gone.push(first);
-                }
+        for removers in carriers {
+            let mut removals = removers.iter().filter(|s| s.action != Action::DeleteGroup);
+            gone.push(removals.next()?);
+            if let Some(second) = removals.next() {
+                return Some(self.witness(Fault::RemovedTwice, second.id, *packet));
             }
         }
         let last = gone.iter().map(|s| s.id).max()?;
@@ -402,11 +405,16 @@ impl GroupProof<'_> {
         // What any other step takes away does not count, unless it surely did so before.
         let stands = |step: &Step, rule: &Rule| {
             let before: BTreeSet<StepId> = self.closures.get(step.id).collect();
-            let takes = |s: &&&Step| s.id != step.id && changes_rules(s) && s.removes.iter().any(|r| r.rule == *rule);
+            let takes = |s: &&&Step| {
+                s.id != step.id
+                    && s.action != Action::DeleteGroup
+                    && changes_rules(s)
+                    && s.removes.iter().any(|r| r.rule == *rule)
+            };
             carries(rule, packet) && self.steps.iter().filter(takes).all(|s| before.contains(&s.id))
         };
         let held = in_state().any(|s| s.adds.iter().any(|a| stands(s, &a.rule)));
-        (carried && !held).then(|| self.witness(Fault::Cut, last, *packet))
+        (!held).then(|| self.witness(Fault::Cut, last, *packet))
     }
 
     /// Packets that are added although they are neither there before nor required.
@@ -480,9 +488,8 @@ impl GroupProof<'_> {
 
     /// Rules, or the group, that are taken away and are not ours.
     fn not_ours(&self) -> Vec<Witness> {
-        let takes = |step: &&Step| {
-            step.action == Action::DeleteGroup || (changes_rules(step) && !step.removes.is_empty())
-        };
+        let takes =
+            |step: &&Step| step.action == Action::DeleteGroup || (changes_rules(step) && !step.removes.is_empty());
         if !self.steps.iter().any(takes) {
             return Vec::new();
         }
@@ -542,5 +549,7 @@ const PRIVATE: [&str; 9] = [
 static PRIVATE_RANGES: LazyLock<Vec<Cidr>> =
     LazyLock::new(|| PRIVATE.iter().filter_map(|text| Cidr::parse(text)).collect());
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -132,8 +132,9 @@ fn not_ours(ownership: Ownership, claim: Claim) -> bool {
 fn only_two_facts_allow_a_removal() {
     for (ours, others, writer) in (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0)) {
         let claim = Claim { ours, others, writer };
-        assert_eq!(not_ours(Ownership::Shared, claim), !(ours && !others), "{claim:?}");
-        assert_eq!(not_ours(Ownership::Exclusive, claim), writer && !(ours && !others), "{claim:?}");
+        let only_ours = ours && !others;
+        assert_eq!(not_ours(Ownership::Shared, claim), !only_ours, "{claim:?}");
+        assert_eq!(not_ours(Ownership::Exclusive, claim), writer && !only_ours, "{claim:?}");
     }
 }
 
@@ -288,6 +289,17 @@ fn a_referenced_group_is_not_deleted() {
 fn a_group_that_goes_cuts_what_it_let_through() {
     let web = case_of("web", &["22/tcp from g:db"], &["22/tcp from g:db"]);
     assert_eq!(fault(vec![web], &[step(1, "web", Action::DeleteGroup, &[], &[], &[])]), Some((Fault::Cut, 1)));
+}
+
+#[test]
+fn what_is_added_to_a_group_that_goes_saves_nothing() {
+    let web = case_of("web", &["tcp from 10.0.0.0/8"], &["22/tcp from 10.0.0.0/8"]);
+    let steps = [
+        step(1, "web", ADD, &["22/tcp from 10.0.0.0/8"], &[], &[]),
+        step(2, "web", REMOVE, &[], &["tcp from 10.0.0.0/8"], &[1]),
+        step(3, "web", Action::DeleteGroup, &[], &[], &[2]),
+    ];
+    assert_eq!(fault(vec![web], &steps), Some((Fault::Cut, 3)));
 }
 
 #[test]
