@@ -161,6 +161,8 @@ pub struct GroupPlan {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]
 mod wrong_planner;

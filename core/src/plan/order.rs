@@ -74,7 +74,7 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
     type At<'a> = (&'a NetworkName, Atom);
     let mut created: BTreeMap<At<'a>, StepId> = BTreeMap::new();
     let mut added: BTreeMap<(At<'a>, Option<Direction>), Vec<StepId>> = BTreeMap::new();
-    let mut removed: BTreeMap<(At<'a>, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut removed: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
     let mut of_group: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
     let mut released: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
     let mut dependencies = Vec::with_capacity(steps.len());
@@ -87,8 +87,10 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
             Action::CreateGroup => {
                 created.insert(here, step.id);
             }
-            // A later wave: the earlier one made the room.
-            Action::AddRules => before.extend(removed.get(&of_direction).into_iter().flatten()),
+            // A later wave: the earlier one made the room; some clouds count both directions together.
+            Action::AddRules | Action::ReplaceRules => {
+                before.extend(removed.get(&here).into_iter().flatten());
+            }
             Action::RemoveRules => before.extend(added.get(&of_direction).into_iter().flatten()),
             // The group's mark is what finds our rules again: it goes last.
             Action::SetMarks if !step.group_unmarks.is_empty() => {
@@ -106,7 +108,7 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
             before.extend(referred(&step.adds).into_iter().filter_map(|group| created.get(&place_of(group))));
         }
         if step.action == Action::RemoveRules {
-            removed.entry(of_direction).or_default().push(step.id);
+            removed.entry(here).or_default().push(step.id);
         }
         if matches!(step.action, Action::AddRules | Action::ReplaceRules) || phase(step) == 3 {
             added.entry(of_direction).or_default().push(step.id);

@@ -12,7 +12,7 @@ use crate::rule::{Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
 
-struct Aws(Dialect);
+pub(super) struct Aws(pub(super) Dialect);
 
 impl Pack for Aws {
     fn dialect(&self) -> &Dialect {
@@ -47,14 +47,14 @@ pub(crate) fn wish(name: &str, texts: &[&str]) -> DesiredGroup {
     }
 }
 
-fn inventory() -> Inventory {
+pub(super) fn inventory() -> Inventory {
     let mut inventory = example::inventory();
     inventory.add_cluster("prod", "downstream-node-pools");
     inventory.add_cluster("staging", "downstream-node-pools");
     inventory
 }
 
-fn wishes(groups: Vec<DesiredGroup>) -> Desired {
+pub(super) fn wishes(groups: Vec<DesiredGroup>) -> Desired {
     let part = DesiredNetwork { atoms: atoms(), groups, ..DesiredNetwork::default() };
     Desired { networks: [(network(), part)].into(), ..Desired::default() }
 }
@@ -330,6 +330,24 @@ fn with_room_a_replacement_is_two_calls() {
 fn with_little_room_a_replacement_takes_turns() {
     let expected = ["add_rules web", "remove_rules web <- 1", "add_rules web <- 2", "remove_rules web <- 1 3"];
     assert_eq!(steps(&narrowing(3, &[]).unwrap()), expected);
+}
+
+#[test]
+fn where_a_quota_counts_both_directions_a_later_wave_waits_for_both() {
+    let have = group("web", &["1-2/tcp from g:web", "7/tcp to 192.0.2.1"], true);
+    let strict = DesiredGroup {
+        egress: EgressMode::Strict,
+        ..wish("web", &["1/tcp from g:web", "3/tcp from g:web", "8/tcp to 192.0.2.1"])
+    };
+    let aws = Aws(Dialect { quota: crate::pack::QuotaCount::All, ..aws_like() });
+    let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
+    let inputs = vec![input(vec![have], &aws, 3)];
+    let plan = super::plan(&inventory(), &Flows::default(), wishes(vec![strict]), inputs, &guards, &options).unwrap();
+    let first: Vec<StepId> =
+        plan.steps.iter().take_while(|s| s.id.0 < 4).filter(|s| !s.removes.is_empty()).map(|s| s.id).collect();
+    let last = plan.steps.iter().filter(|s| !s.adds.is_empty()).filter(|s| s.id > *first.last().unwrap());
+    assert!(last.clone().count() > 0);
+    assert!(last.into_iter().all(|s| first.iter().all(|r| s.depends_on.contains(r))), "{:?}", steps(&plan));
 }
 
 #[test]

@@ -93,8 +93,7 @@ fn forgets_a_dependency() {
 #[test]
 fn removes_a_rule_that_is_wanted() {
     let wanted = rule("80/tcp from g:web");
-    let witness =
-        refusal(good(), |steps| at(steps, Action::RemoveRules, "web").removes.push(StepRule::plain(wanted)));
+    let witness = refusal(good(), |steps| at(steps, Action::RemoveRules, "web").removes.push(StepRule::plain(wanted)));
     assert_eq!(witness.fault, Fault::Cut);
     assert!(carried_by(witness.packet, "80/tcp from g:web"));
 }
