@@ -499,4 +499,4 @@ fn prefixes(first: u128, last: u128, family: Family) -> Vec<Cidr> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

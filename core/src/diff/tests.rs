@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::name::{ClusterName, Owner};
+use crate::packets::tests::split;
 use crate::testing::{cases, desired, group, rule, rules, small_rules};
 
 fn wanted(texts: &[&str]) -> Wanted {
@@ -223,6 +224,29 @@ proptest! {
         let again = with_ours(|ours| diff(&wish(&want), &after, EXCLUSIVE, ours));
         prop_assert!(again.adds.is_empty());
         prop_assert!(!again.fates.contains(&Fate::Remove));
+    }
+
+    #[test]
+    fn no_spelling_splitting_merging_or_order_makes_a_difference(
+        want in small_rules(8),
+        halves in any::<(u8, u8)>(),
+        turn in any::<prop::sample::Index>(),
+    ) {
+        let some = |bits: u8| move |(i, rule): (usize, &Rule)| {
+            if bits & (1 << (i % 8)) != 0 { split(rule) } else { vec![*rule] }
+        };
+        let once: Vec<Rule> = want.iter().enumerate().flat_map(some(halves.0)).collect();
+        let mut have: Vec<Rule> = once.iter().enumerate().flat_map(some(halves.1)).collect();
+        if halves.0 % 2 == 0 {
+            // Merged as far as can be, beside some of the pieces.
+            have.truncate(3);
+            have.extend(PacketSet::of(want.iter().copied()).cover(Direction::Ingress));
+        }
+        let turn = turn.index(have.len().max(1));
+        have.rotate_left(turn);
+        let found = with_ours(|ours| diff(&wish(&want), &as_observed(&have), EXCLUSIVE, ours));
+        prop_assert!(found.adds.is_empty(), "{:?}", found.adds);
+        prop_assert!(found.fates.iter().all(|fate| matches!(fate, Fate::Keep | Fate::Redundant)), "{:?}", found.fates);
     }
 
     #[test]

@@ -129,6 +129,47 @@ proptest! {
     }
 
     #[test]
+    fn every_law_of_sets_holds(a in small_rules(8), b in small_rules(8), c in small_rules(8)) {
+        let [a, b, c] = [a, b, c].map(PacketSet::of);
+        let nothing = PacketSet::default();
+        prop_assert_eq!(a.union(&b), b.union(&a));
+        prop_assert_eq!(a.intersection(&b), b.intersection(&a));
+        prop_assert_eq!(a.union(&b).union(&c), a.union(&b.union(&c)));
+        prop_assert_eq!(a.intersection(&b).intersection(&c), a.intersection(&b.intersection(&c)));
+        prop_assert_eq!(a.intersection(&b.union(&c)), a.intersection(&b).union(&a.intersection(&c)));
+        prop_assert_eq!(a.union(&b.intersection(&c)), a.union(&b).intersection(&a.union(&c)));
+        prop_assert_eq!(a.difference(&b.union(&c)), a.difference(&b).intersection(&a.difference(&c)));
+        prop_assert_eq!(a.difference(&b.intersection(&c)), a.difference(&b).union(&a.difference(&c)));
+        prop_assert_eq!(a.difference(&b.difference(&c)), a.difference(&b).union(&a.intersection(&c)));
+        prop_assert_eq!(a.union(&a.intersection(&b)), a.clone());
+        prop_assert_eq!(a.difference(&b).union(&a.intersection(&b)), a.clone());
+        prop_assert_eq!((a.union(&nothing), a.intersection(&nothing)), (a.clone(), nothing.clone()));
+        prop_assert_eq!((a.difference(&a), a.union(&a)), (nothing, a.clone()));
+        prop_assert_eq!(a.contains(&b), a.union(&b) == a);
+        prop_assert_eq!(a.contains(&b) && b.contains(&a), a == b);
+        prop_assert_eq!(a.intersects(&b), !a.intersection(&b).is_empty());
+    }
+
+    #[test]
+    fn the_cover_of_one_peer_is_the_smallest(
+        ports in prop::collection::vec((0u16..16, 0u16..16), 1..6),
+        ranges in prop::collection::btree_set(0u32..16, 1..16),
+        of_group in any::<bool>(),
+    ) {
+        // Ports: as many rules as there are runs, whatever the peer.
+        let peer = if of_group { "g:web" } else { "10.0.0.0/28" };
+        let range = |(a, b): &(u16, u16)| format!("{}-{}/tcp from {peer}", a.min(b), a.max(b));
+        let texts: Vec<String> = ports.iter().map(range).collect();
+        let open = |port: u16| ports.iter().any(|(a, b)| (a.min(b)..=a.max(b)).contains(&&port));
+        let runs = (0..16).filter(|p| open(*p) && (*p == 0 || !open(p - 1))).count();
+        let cover = |texts: &[String]| PacketSet::of(texts.iter().map(|t| rule(t))).cover(Direction::Ingress).len();
+        prop_assert_eq!(cover(&texts), runs);
+        // Addresses: a range of 2^n costs one rule where it is whole, else what its halves cost.
+        let texts: Vec<String> = ranges.iter().map(|a| format!("22/tcp from 10.0.0.{a}")).collect();
+        prop_assert_eq!(cover(&texts), fewest_prefixes(&ranges, 0, 16));
+    }
+
+    #[test]
     fn the_cover_is_exact_and_has_nothing_to_spare(a in small_rules(10)) {
         let whole = PacketSet::of(a.iter().copied());
         let cover = whole.cover(Direction::Ingress);
@@ -150,8 +191,19 @@ proptest! {
     }
 }
 
+fn fewest_prefixes(addresses: &BTreeSet<u32>, first: u32, size: u32) -> usize {
+    match addresses.range(first..first + size).count() as u32 {
+        0 => 0,
+        whole if whole == size => 1,
+        _ => {
+            let half = size / 2;
+            fewest_prefixes(addresses, first, half) + fewest_prefixes(addresses, first + half, half)
+        }
+    }
+}
+
 /// The same packets in two rules, where the ports or the prefix can be halved.
-fn split(rule: &Rule) -> Vec<Rule> {
+pub(crate) fn split(rule: &Rule) -> Vec<Rule> {
     let traffic = |from, to| Rule {
         traffic: Traffic::on_ports(rule.traffic.protocol(), PortRange::new(from, to).unwrap()),
         ..*rule
