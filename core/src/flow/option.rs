@@ -1,6 +1,6 @@
 //! What a cluster's options are, and whether a row's condition holds, doesn't, or hangs on one that nobody set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::inventory::{Cluster, NodeGroup};
@@ -101,18 +101,21 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// The first default of an option that holds; it sees what those before it are.
 fn default_in<'a>(
     defaults: &'a [OptionDefault],
     option: &str,
     set: &dyn Fn(&str) -> Option<Vec<OptionValue>>,
 ) -> Option<&'a OptionDefault> {
-    let holds = |(index, default): &(usize, &OptionDefault)| {
-        let earlier = &defaults[..*index];
-        let values =
-            |option: &str| set(option).or_else(|| default_in(earlier, option, set).map(|d| vec![d.value.clone()]));
-        *default.option == *option && evaluate(&default.when, &values) == Truth::Yes
-    };
-    defaults.iter().enumerate().find(holds).map(|(_, default)| default)
+    let last = defaults.iter().rposition(|default| *default.option == *option)?;
+    let mut found: BTreeMap<&str, &OptionDefault> = BTreeMap::new();
+    for default in defaults.iter().take(last + 1) {
+        let values = |option: &str| set(option).or_else(|| found.get(option).map(|d| vec![d.value.clone()]));
+        if !found.contains_key(&*default.option) && evaluate(&default.when, &values) == Truth::Yes {
+            found.insert(&default.option, default);
+        }
+    }
+    found.get(option).copied()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -157,4 +160,42 @@ fn fold(
         }
     }
     if hangs_on.is_empty() { otherwise } else { Truth::Unknown(hangs_on) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn default(option: &str, value: &str, when: Condition) -> OptionDefault {
+        let (option, value) = (option.into(), OptionValue::Word(value.into()));
+        OptionDefault { option, value, when, source: String::new() }
+    }
+
+    fn is(option: &str, value: &str) -> Condition {
+        Condition::Is(option.into(), vec![OptionValue::Word(value.into())])
+    }
+
+    #[test]
+    fn a_default_sees_those_before_it_and_no_other() {
+        let all = [
+            default("a", "early", is("b", "x")),
+            default("b", "x", Condition::always()),
+            default("b", "y", Condition::always()),
+            default("a", "late", is("b", "x")),
+        ];
+        let found = |option| default_in(&all, option, &|_| None).map(|d| d.value.to_string());
+        assert_eq!((found("a").as_deref(), found("b").as_deref()), (Some("late"), Some("x")));
+        let set = |option: &str| (option == "b").then(|| vec![OptionValue::Word("y".into())]);
+        assert_eq!(default_in(&all, "a", &set), None);
+    }
+
+    #[test]
+    fn defaults_that_hang_on_each_other_many_times_over_take_no_time() {
+        let one = |i: usize| {
+            let (option, other) = if i.is_multiple_of(2) { ("a", "b") } else { ("b", "a") };
+            default(option, "x", is(other, "y"))
+        };
+        let all: Vec<OptionDefault> = (0..10_000).map(one).collect();
+        assert_eq!(default_in(&all, "a", &|_| None), None);
+    }
 }
