@@ -1,6 +1,8 @@
 //! The pure journey of rsgsync: inventory, profiles, flows, rules, diff, plan and proof.
 //!
 //! Everything in here is a function of its input: no clock, no network, no environment, no randomness, no async.
+#![warn(clippy::float_arithmetic, reason = "ports and addresses are whole numbers: arithmetic is exact")]
+#![warn(clippy::unreachable, clippy::todo, clippy::unimplemented, reason = "no input makes core panic")]
 
 pub mod describe;
 pub mod desired;

@@ -157,9 +157,9 @@ fn declared(document: &Document, observed: &ObservedEntry) -> Result<Option<Owne
 fn observed_group(entry: &ObservedEntry, place: &str, names: &mut Names) -> Result<ObservedGroup, ReadError> {
     let ObservedEntry { network, security_group, id, revision, marks, rules } = entry;
     let group_mark = |text: &String| {
-        let mark = text.split_once('=').and_then(|(mark, origin)| {
-            Some(GroupMark { mark: Mark::parse(mark)?, origin: Origin::parse(origin)? })
-        });
+        let mark = text
+            .split_once('=')
+            .and_then(|(mark, origin)| Some(GroupMark { mark: Mark::parse(mark)?, origin: Origin::parse(origin)? }));
         mark.ok_or_else(|| wrong(place, text, "a group's mark"))
     };
     let mark = |text: &String| Mark::parse(text).ok_or_else(|| wrong(place, text, "a mark"));
@@ -249,8 +249,18 @@ fn traffic(text: &str, place: &str) -> Result<Traffic, ReadError> {
 }
 
 fn rule(entry: &RuleEntry, place: &str, network: &NetworkName, names: &mut Names) -> Result<Rule, ReadError> {
-    let RuleEntry { id: _, direction: way, protocol, family, from_port, to_port, peer, description: _, reasons: _, marks: _ } =
-        entry;
+    let RuleEntry {
+        id: _,
+        direction: way,
+        protocol,
+        family,
+        from_port,
+        to_port,
+        peer,
+        description: _,
+        reasons: _,
+        marks: _,
+    } = entry;
     let families = [Family::Ipv4, Family::Ipv6, Family::Both];
     let family = families.into_iter().find(|f| f.as_str() == family).ok_or_else(|| wrong(place, family, "a family"))?;
     Ok(Rule {

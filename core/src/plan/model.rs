@@ -136,7 +136,7 @@ prop_compose! {
 
 fn planned(scene: &Scene) -> Result<Plan, Vec<PlanError>> {
     let mut web = DesiredGroup { egress: EgressMode::Strict, ..wish("web", &[]) };
-    let reasons = || vec![crate::testing::reason("because")];
+    let reasons = || [crate::testing::reason("because")].into();
     web.rules = scene.wanted.iter().map(|rule| DesiredRule { rule: *rule, reasons: reasons() }).collect();
     if scene.known {
         web.addresses = [(atom("db"), vec![Cidr::parse(MEMBERS).unwrap()])].into();

@@ -96,7 +96,7 @@ prop_compose! {
             if part == 0 { Some(*rule) } else { half(rule, part == 1) }
         };
         let want: BTreeSet<Rule> = fresh.into_iter().chain(again.into_iter().filter_map(part)).collect();
-        let want = want.into_iter().map(|rule| DesiredRule { rule, reasons: Vec::new() }).collect();
+        let want = want.into_iter().map(|rule| DesiredRule { rule, reasons: [].into() }).collect();
         let wanted = Wanted { rules: want, egress: EgressMode::Strict, ..Wanted::default() };
         let observed = as_observed(&have);
         let (owner, clusters) = (Owner::new("platform").unwrap(), BTreeSet::new());
