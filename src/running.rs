@@ -30,6 +30,7 @@ pub fn can_ask() -> bool {
 /// Carries the plan out, and tells on stderr what failed and what is left.
 pub async fn carry(
     context: &Context<'_>,
+    command: &str,
     opened: &[Opened],
     plan: &Plan,
     document: &Document,
@@ -40,7 +41,7 @@ pub async fn carry(
     }
     let path = args.journal.clone().map_or_else(|| default_journal(plan), Ok)?;
     let value = serde_json::to_value(document).unwrap_or_default();
-    let mut journal = Journal::create(&path, value)
+    let mut journal = Journal::create(&path, command, value)
         .map_err(|error| Failure::new(error.to_string(), "choose another place with --journal FILE"))?;
     let of_network: Vec<Vec<Step>> =
         opened.iter().map(|o| plan.steps.iter().filter(|s| s.network == o.network.name).cloned().collect()).collect();

@@ -31,7 +31,7 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
         eprintln!("nothing was changed");
         return Ok(Exit::Refused);
     }
-    let outcome = carry(context, &opened, &plan, &document, &args.running).await?;
+    let outcome = carry(context, "apply", &opened, &plan, &document, &args.running).await?;
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }

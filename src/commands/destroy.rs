@@ -40,7 +40,7 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
             return Ok(Exit::Refused);
         }
     }
-    let outcome = carry(context, &opened, &plan, &document, &args.running).await?;
+    let outcome = carry(context, "destroy", &opened, &plan, &document, &args.running).await?;
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }

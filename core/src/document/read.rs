@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Document, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, checksum};
+use super::{Document, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, seal::checksum_of};
 use crate::guard::{Guard, GuardSet};
 use crate::name::{NetworkName, RuleId};
-use crate::plan::{Action, Step, StepRule};
+use crate::plan::{Action, Step, StepId, StepRule};
 use crate::proof::{Case, GroupCase, Proof, Witness, prove};
 use crate::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::{PortRange, Protocol, Traffic};
@@ -56,14 +56,19 @@ pub struct Saved {
 impl Saved {
     /// Reads a saved plan; errors when it is damaged or of another version.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| ReadError::Shape(e.to_string()))?;
+        Self::from_value(serde_json::from_slice(bytes).map_err(|e| ReadError::Shape(e.to_string()))?)
+    }
+
+    /// Reads a saved plan that stands within something else, as in a journal.
+    pub fn from_value(value: Value) -> Result<Self, ReadError> {
         match value.get("version") {
             Some(version) if version.as_u64() == Some(u64::from(VERSION)) => {}
             Some(Value::Number(other)) => return Err(ReadError::Version(other.as_u64().unwrap_or(0))),
             _ => return Err(ReadError::Shape("it has no `version`".to_owned())),
         }
+        // Of the file as it is: keys that a later program adds are sound, too.
+        let expected = checksum_of(&value);
         let document: Document = serde_json::from_value(value).map_err(|e| ReadError::Shape(e.to_string()))?;
-        let expected = checksum(&document);
         if document.checksum != expected {
             return Err(ReadError::Damaged { found: document.checksum, expected });
         }
@@ -80,6 +85,13 @@ impl Saved {
             }
         }
         Ok(Self { document, steps, groups, trusted, gaps, names })
+    }
+
+    /// A step, by its number.
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        // The planner numbers steps from 1 in their order; a file may do otherwise.
+        let at = usize::try_from(id.0).unwrap_or(usize::MAX).saturating_sub(1);
+        self.steps.get(at).filter(|step| step.id == id).or_else(|| self.steps.iter().find(|step| step.id == id))
     }
 
     /// Proves the plan again, from nothing but what the file holds: the groups that its steps touch.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::document::document;
+use crate::document::{checksum, document};
 use crate::guard::GuardsInForce;
 use crate::plan::tests::{plan_of, wish};
 use crate::proof::Fault;
