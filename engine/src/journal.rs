@@ -1,7 +1,9 @@
 //! What a run means to do and what came of it, one JSON object a line, on the disk before the next call is made.
 
+mod folder;
 mod read;
 
+pub use folder::{Left, Unread, keep, left_in, load};
 pub use read::{Came, Damage, Ending, Record, Wrong, read};
 
 use std::fs::{self, File, OpenOptions};

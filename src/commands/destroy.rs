@@ -15,7 +15,7 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let readings = observe(&wish, &opened, true, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;
-    let document = documented(&plan, &wish);
+    let document = documented(&plan, &wish.guards);
     if plan.steps.is_empty() && errors.is_empty() && context.global.format == Format::Text {
         super::print("nothing to destroy: the clouds have nothing of these clusters\n")?;
         super::print(&report::text::orphans(&plan))?;

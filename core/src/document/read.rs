@@ -1,12 +1,13 @@
 //! A saved plan is read back, and proved again without asking the planner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{Document, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, seal::checksum_of};
-use crate::guard::{Guard, GuardSet};
-use crate::name::{NetworkName, RuleId};
+use crate::guard::{Guard, GuardSet, GuardsInForce};
+use crate::name::{GroupId, GroupMark, GroupName, Mark, NetworkName, Origin, Owner, RuleId};
+use crate::observed::{ObservedGroup, ObservedRule};
 use crate::plan::{Action, Step, StepId, StepRule};
 use crate::proof::{Case, GroupCase, Proof, Witness, prove};
 use crate::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
@@ -46,7 +47,9 @@ pub enum ReadError {
 pub struct Saved {
     /// The document.
     pub document: Document,
+    owner: Owner,
     steps: Vec<Step>,
+    observed: Vec<(NetworkName, ObservedGroup)>,
     groups: Vec<GroupCase>,
     trusted: Vec<Cidr>,
     gaps: Vec<(NetworkName, Atom, Rule)>,
@@ -72,11 +75,13 @@ impl Saved {
         if document.checksum != expected {
             return Err(ReadError::Damaged { found: document.checksum, expected });
         }
+        let owner = Owner::new(&document.owner).map_err(|_| wrong("owner", &document.owner, "an owner"))?;
         let mut names = Names::default();
         let steps = document.steps.iter().enumerate().map(|(i, s)| step(s, &format!("steps[{i}]"), &mut names));
         let steps: Vec<Step> = steps.collect::<Result<_, _>>()?;
         let trusted = document.trusted.iter().map(|t| cidr(t, "trusted")).collect::<Result<_, _>>()?;
-        let groups = groups(&document, &mut names)?;
+        let observed = observed(&document, &mut names)?;
+        let groups = groups(&document, &observed, &mut names)?;
         let mut gaps = Vec::new();
         for (i, entry) in document.proof.gap_rules.iter().enumerate() {
             for r in &entry.rules {
@@ -84,7 +89,7 @@ impl Saved {
                 gaps.push((entry.network.clone(), names.atom(&entry.network, &entry.security_group), rule));
             }
         }
-        Ok(Self { document, steps, groups, trusted, gaps, names })
+        Ok(Self { document, owner, steps, observed, groups, trusted, gaps, names })
     }
 
     /// A step, by its number.
@@ -96,8 +101,43 @@ impl Saved {
 
     /// Proves the plan again, from nothing but what the file holds: the groups that its steps touch.
     pub fn prove(&self) -> Proof {
-        let Self { document: _, steps, groups, trusted, gaps, names: _ } = self;
+        let Self { document: _, owner: _, steps, observed: _, groups, trusted, gaps, names: _ } = self;
         prove(&Case { groups: groups.clone(), steps, trusted, gaps: gaps.clone() })
+    }
+
+    /// Whose plan it is.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The steps, in the plan's order; their atoms are those of [`Saved::text`].
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The groups that its steps touch, as they were read.
+    pub fn observed(&self) -> impl Iterator<Item = (&NetworkName, &ObservedGroup)> {
+        self.observed.iter().map(|(network, group)| (network, group))
+    }
+
+    /// The text of an atom of its rules and steps.
+    pub fn text(&self, network: &NetworkName, atom: Atom) -> &str {
+        self.names.text(network, atom)
+    }
+
+    /// Ranges that are not public, beside the private ones.
+    pub fn trusted(&self) -> &[Cidr] {
+        &self.trusted
+    }
+
+    /// What must not be open to public addresses in the groups that its steps touch, but for the guards of these names.
+    pub fn guards(&self, aside: &BTreeSet<String>) -> GuardsInForce {
+        let sets = self.groups.iter().map(|group| {
+            let mut set = group.guards.clone();
+            set.guards.retain(|guard| !aside.contains(&*guard.name));
+            ((group.network.clone(), self.text(&group.network, group.group).to_owned()), set)
+        });
+        GuardsInForce::of_sets(sets.collect())
     }
 
     /// A witness of [`Saved::prove`] in words.
@@ -114,27 +154,57 @@ impl Names {
     fn atom(&mut self, network: &NetworkName, text: &str) -> Atom {
         self.0.entry(network.clone()).or_default().intern(text)
     }
+
+    fn text(&self, network: &NetworkName, atom: Atom) -> &str {
+        self.0.get(network).map_or("", |atoms| atoms.text(atom))
+    }
 }
 
-fn groups(document: &Document, names: &mut Names) -> Result<Vec<GroupCase>, ReadError> {
+fn observed(document: &Document, names: &mut Names) -> Result<Vec<(NetworkName, ObservedGroup)>, ReadError> {
+    let mut groups = Vec::new();
+    for (i, entry) in document.observed.iter().enumerate() {
+        let place = format!("observed[{i}]");
+        let mut rules = Vec::with_capacity(entry.rules.len());
+        for (k, r) in entry.rules.iter().enumerate() {
+            let place = format!("{place}.rules[{k}]");
+            let (rule, id) = (rule(r, &place, &entry.network, names)?, rule_id(r));
+            let (description, marks) = (r.description.clone(), marks(&r.marks, &place)?);
+            rules.push(ObservedRule { rule, id, description, marks, weight: 1 });
+        }
+        let marks = entry.marks.iter().map(|text| group_mark(text, &place)).collect::<Result<Vec<_>, _>>()?;
+        let group = ObservedGroup {
+            atom: names.atom(&entry.network, &entry.security_group),
+            id: GroupId::new(&entry.id).map_err(|_| wrong(&place, &entry.id, "a group's id"))?,
+            name: GroupName::new(&entry.security_group)
+                .map_err(|_| wrong(&place, &entry.security_group, "a group's name"))?,
+            description: entry.description.clone(),
+            marks: marks.into_iter().map(|(mark, origin)| GroupMark { mark, origin }).collect(),
+            revision: entry.revision.clone(),
+            rules,
+        };
+        groups.push((entry.network.clone(), group));
+    }
+    Ok(groups)
+}
+
+fn groups(
+    document: &Document,
+    observed: &[(NetworkName, ObservedGroup)],
+    names: &mut Names,
+) -> Result<Vec<GroupCase>, ReadError> {
     let mut all: BTreeMap<(NetworkName, String), GroupCase> = BTreeMap::new();
     let touched = document.steps.iter().map(|s| (&s.network, &s.security_group));
-    let observed = document.observed.iter().map(|o| (&o.network, &o.security_group));
+    let seen = document.observed.iter().map(|o| (&o.network, &o.security_group));
     let required = document.required.iter().map(|r| (&r.network, &r.security_group));
-    for (network, group) in touched.chain(observed).chain(required) {
+    for (network, group) in touched.chain(seen).chain(required) {
         let (atom, guards) = (names.atom(network, group), guards(document, network, group)?);
         let empty =
             GroupCase { network: network.clone(), group: atom, observed: Vec::new(), required: Vec::new(), guards };
         all.entry((network.clone(), group.clone())).or_insert(empty);
     }
-    for (i, entry) in document.observed.iter().enumerate() {
-        for (k, r) in entry.rules.iter().enumerate() {
-            let place = format!("observed[{i}].rules[{k}]");
-            let rule = rule(r, &place, &entry.network, names)?;
-            let id = r.id.as_deref().and_then(|id| RuleId::new(id).ok());
-            let group = all.get_mut(&(entry.network.clone(), entry.security_group.clone()));
-            group.into_iter().for_each(|g| g.observed.push((rule, id.clone())));
-        }
+    for (network, group) in observed {
+        let known = all.get_mut(&(network.clone(), names.text(network, group.atom).to_owned()));
+        known.into_iter().for_each(|g| g.observed = group.rules.iter().map(|r| (r.rule, r.id.clone())).collect());
     }
     for (i, entry) in document.required.iter().enumerate() {
         for (k, r) in entry.rules.iter().enumerate() {
@@ -164,10 +234,10 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
     let group = names.atom(&entry.network, &entry.security_group);
     let mut rules = |rules: &[RuleEntry], key: &str| -> Result<Vec<StepRule>, ReadError> {
         let read = |(i, r): (usize, &RuleEntry)| {
-            let rule = rule(r, &format!("{place}.{key}[{i}]"), &entry.network, names)?;
-            let id = r.id.as_deref().and_then(|id| RuleId::new(id).ok());
+            let place = format!("{place}.{key}[{i}]");
+            let (rule, id, marks) = (rule(r, &place, &entry.network, names)?, rule_id(r), marks(&r.marks, &place)?);
             let (description, reasons) = (r.description.clone(), r.reasons.clone());
-            Ok(StepRule { rule, id, description, marks: Vec::new(), reasons })
+            Ok(StepRule { rule, id, description, marks, reasons })
         };
         rules.iter().enumerate().map(read).collect()
     };
@@ -187,10 +257,24 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
         resource: entry.resource.clone(),
         adds,
         removes,
-        group_marks: Vec::new(),
-        group_unmarks: Vec::new(),
+        group_marks: entry.marks.iter().map(|text| group_mark(text, place)).collect::<Result<_, _>>()?,
+        group_unmarks: marks(&entry.unmarks, place)?,
         description: None,
     })
+}
+
+fn rule_id(entry: &RuleEntry) -> Option<RuleId> {
+    entry.id.as_deref().and_then(|id| RuleId::new(id).ok())
+}
+
+fn marks(texts: &[String], place: &str) -> Result<Vec<Mark>, ReadError> {
+    texts.iter().map(|text| Mark::parse(text).ok_or_else(|| wrong(place, text, "a mark"))).collect()
+}
+
+/// Reads `OWNER/CLUSTER=made`.
+fn group_mark(text: &str, place: &str) -> Result<(Mark, Origin), ReadError> {
+    let parsed = text.split_once('=').and_then(|(mark, origin)| Some((Mark::parse(mark)?, Origin::parse(origin)?)));
+    parsed.ok_or_else(|| wrong(place, text, "a group's mark"))
 }
 
 fn wrong(place: &str, value: impl ToString, wanted: &'static str) -> ReadError {
@@ -211,8 +295,18 @@ fn traffic(text: &str, place: &str) -> Result<Traffic, ReadError> {
 }
 
 fn rule(entry: &RuleEntry, place: &str, network: &NetworkName, names: &mut Names) -> Result<Rule, ReadError> {
-    let RuleEntry { id: _, direction: way, protocol, family, from_port, to_port, peer, description: _, reasons: _ } =
-        entry;
+    let RuleEntry {
+        id: _,
+        direction: way,
+        protocol,
+        family,
+        from_port,
+        to_port,
+        peer,
+        description: _,
+        reasons: _,
+        marks: _,
+    } = entry;
     let families = [Family::Ipv4, Family::Ipv6, Family::Both];
     let family = families.into_iter().find(|f| f.as_str() == family).ok_or_else(|| wrong(place, family, "a family"))?;
     Ok(Rule {

@@ -265,4 +265,4 @@ impl Told<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -29,7 +29,7 @@ fn plan() -> Value {
     plan
 }
 
-fn header() -> String {
+pub(in crate::journal) fn header() -> String {
     json!({ "at": "2026-01-02T03:04:05.678Z", "event": "header", "version": 1, "command": "apply", "plan": plan() })
         .to_string()
 }
