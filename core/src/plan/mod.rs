@@ -1,5 +1,6 @@
 //! Differences become a plan: steps in a partial order, what each group was and will be, and the proof.
 
+mod back;
 mod blast;
 mod build;
 mod destroy;

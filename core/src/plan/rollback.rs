@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::back::{Back, new_group};
 use super::build::{NetworkInput, case, same_places};
-use super::destroy::{deletions_in_order, step_rule, with_rules};
+use super::destroy::{deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
 use super::order::{GroupCalls, order};
 use super::quota::quota_use;
@@ -12,15 +13,15 @@ use super::waves::{Room, waves};
 use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, StepId, StepRule, ids_lost};
 use crate::desired::DesiredRule;
 use crate::diff::{Fate, GroupDiff};
-use crate::document::Saved;
+use crate::document::{GroupEntry, Saved};
+use crate::flow::Reason;
 use crate::guard::GuardsInForce;
 use crate::inventory::{Ownership, SecurityGroup};
-use crate::name::{ClusterName, GroupId, Mark, NetworkName, Origin};
+use crate::name::{ClusterName, GroupId, NetworkName};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours, Scope, ScopeGroup};
-use crate::pack::{Dialect, GroupChanges};
-use crate::packets::PacketSet;
+use crate::pack::GroupChanges;
 use crate::proof::{Case, GroupCase, prove};
-use crate::rule::{Atom, Atoms, Direction, Rule};
+use crate::rule::{Atom, Atoms, Rule};
 
 /// The steps that a run has begun, whatever came of them; of `create_group` the new group's id, where the cloud told.
 pub type Begun = BTreeMap<StepId, Option<GroupId>>;
@@ -96,13 +97,13 @@ pub fn rollback(
             }
         }
         let NetworkInput { network, observed, pack: _, calls } = input;
-        networks.push(NetworkPlan { network, observed, atoms, groups, calls });
+        networks.push(NetworkPlan { network, observed, atoms, elsewhere: BTreeMap::new(), groups, calls });
     }
     if !errors.is_empty() {
         return Err(errors);
     }
     let Made { calls, cases, mut notes } = made;
-    let steps = order(calls);
+    let steps = order(calls, &BTreeMap::new());
     let proof = prove(&Case { groups: cases, steps: &steps, trusted: saved.trusted(), gaps: Vec::new() });
     notes.extend(ids_lost(&networks, &steps));
     Ok(Plan {
@@ -146,17 +147,6 @@ struct Part<'a> {
     observed: &'a Observed,
     ours: Ours<'a>,
     guards: &'a GuardsInForce,
-}
-
-/// One group on its way back.
-struct Back<'a> {
-    undo: &'a Undo<'a>,
-    /// The group as it is, or as the cloud will make it.
-    group: ObservedGroup,
-    ownership: Ownership,
-    /// By the rules of `group`.
-    fates: Vec<Fate>,
-    restores: Vec<ObservedRule>,
 }
 
 impl Part<'_> {
@@ -298,7 +288,12 @@ impl Part<'_> {
     /// The group's plan and its changes, in the waves that its quota asks for.
     fn changed(&self, back: &Back<'_>) -> Result<(GroupPlan, Vec<GroupChanges>), PlanError> {
         let dialect = self.input.pack.dialect();
-        let changes = back.changes(self.ours, dialect);
+        let cluster = self.members(back.undo.name).next().map(|g| &g.cluster);
+        let because = |why: &str| -> Vec<Reason> {
+            let cluster = cluster.into_iter().cloned();
+            cluster.map(|cluster| Reason { cluster, profile: "".into(), row: "".into(), why: why.into() }).collect()
+        };
+        let changes = back.changes(self.ours, dialect, because);
         let plain = |rule: Rule| DesiredRule { rule, reasons: Vec::new() };
         let diff = GroupDiff {
             fates: back.fates.clone(),
@@ -320,18 +315,20 @@ impl Part<'_> {
         Ok((plan, in_turns(changes, waves)))
     }
 
+    fn members<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s GroupEntry> {
+        let of_group = move |g: &&GroupEntry| g.network == self.input.network.name && g.security_group == name;
+        self.saved.document.groups.iter().filter(of_group)
+    }
+
     fn group_plan(&self, back: &Back<'_>, diff: GroupDiff, status: GroupStatus) -> GroupPlan {
         let Back { undo, group, ownership, fates, restores } = back;
-        let of_group =
-            |g: &&crate::document::GroupEntry| g.network == self.input.network.name && g.security_group == undo.name;
-        let members = self.saved.document.groups.iter().filter(of_group);
         let stays = group.rules.iter().zip(fates).filter(|(_, fate)| **fate != Fate::Remove);
         let after = stays.map(|(r, _)| (r.rule, r.weight)).chain(restores.iter().map(|r| (r.rule, r.weight)));
         let after: Vec<(Rule, u32)> = if status == GroupStatus::Delete { Vec::new() } else { after.collect() };
         GroupPlan {
             atom: group.atom,
             security_group: undo.name.to_owned(),
-            members: members.map(|g| (g.cluster.clone(), g.group.clone())).collect(),
+            members: self.members(undo.name).map(|g| (g.cluster.clone(), g.group.clone())).collect(),
             ownership: *ownership,
             status,
             wanted: diff.required.clone(),
@@ -346,110 +343,5 @@ impl Part<'_> {
                 diff
             },
         }
-    }
-}
-
-/// A group that was, as the cloud makes it anew.
-fn new_group(before: &ObservedGroup, atom: Atom, dialect: &Dialect) -> ObservedGroup {
-    let rules = dialect.default_rules.iter().map(|rule| ObservedRule {
-        rule: *rule,
-        id: None,
-        description: String::new(),
-        marks: Vec::new(),
-        weight: 1,
-    });
-    ObservedGroup { atom, marks: Vec::new(), rules: rules.collect(), ..before.clone() }
-}
-
-impl Back<'_> {
-    /// Lets rules stay that alone carry what held before and holds now; these are returned.
-    fn spare(&mut self) -> Vec<Rule> {
-        let mut spared = Vec::new();
-        for direction in [Direction::Ingress, Direction::Egress] {
-            let of = |rules: &mut dyn Iterator<Item = Rule>| PacketSet::of(rules.filter(|r| r.direction == direction));
-            let now = || self.group.rules.iter().map(|r| r.rule).zip(&self.fates);
-            let left = &mut now().filter(|(_, fate)| **fate != Fate::Remove).map(|(rule, _)| rule);
-            let held =
-                of(&mut self.undo.was.iter().map(|r| r.rule)).intersection(&of(&mut now().map(|(rule, _)| rule)));
-            let after = of(left).union(&of(&mut self.restores.iter().map(|r| r.rule)));
-            let mut cut = held.difference(&after);
-            for (rule, fate) in self.group.rules.iter().map(|r| r.rule).zip(&mut self.fates) {
-                let carried = PacketSet::of([rule]);
-                if *fate == Fate::Remove && rule.direction == direction && cut.intersects(&carried) {
-                    *fate = Fate::Keep;
-                    cut = cut.difference(&carried);
-                    spared.push(rule);
-                }
-            }
-        }
-        spared
-    }
-
-    fn changes(&self, ours: Ours<'_>, dialect: &Dialect) -> GroupChanges {
-        let Self { undo, group, ownership: _, fates, restores } = self;
-        let mine = |marks: &[Mark]| -> Vec<Mark> { marks.iter().filter(|m| ours.is(m)).cloned().collect() };
-        let with = |fate: Fate| group.rules.iter().zip(fates).filter(move |(_, f)| **f == fate).map(|(r, _)| r);
-        let of_run = |all: &BTreeMap<Rule, Vec<Mark>>, rule: &Rule| all.get(rule).map(|marks| mine(marks));
-        // Rules of a group that is ours alone have our marks, which are not read there.
-        let before = undo.before.map(|g| g.marks.as_slice()).unwrap_or_default();
-        let taken: Vec<Mark> =
-            before.iter().filter(|m| ours.is(&m.mark) && m.origin != Origin::Joined).map(|m| m.mark.clone()).collect();
-        let restored = |rule: &ObservedRule| {
-            let marks = if rule.marks.is_empty() { taken.clone() } else { mine(&rule.marks) };
-            StepRule { id: None, ..step_rule(rule, marks) }
-        };
-        let described = group.rules.iter().zip(fates).filter_map(|(rule, fate)| {
-            let old = &undo.was.iter().find(|w| w.rule == rule.rule)?.description;
-            let is_runs = undo.described.get(&rule.rule) == Some(&rule.description);
-            let stays = *fate != Fate::Remove && dialect.updates_descriptions;
-            (is_runs && stays && rule.description != *old)
-                .then(|| StepRule { description: old.clone(), ..step_rule(rule, Vec::new()) })
-        });
-        let mut changes = GroupChanges {
-            group: Some(group.atom),
-            adds: restores.iter().map(restored).collect(),
-            removes: with(Fate::Remove).map(|r| step_rule(r, mine(&r.marks))).collect(),
-            joins: with(Fate::Join).map(|r| step_rule(r, of_run(&undo.left, &r.rule).unwrap_or_default())).collect(),
-            leaves: with(Fate::Leave)
-                .map(|r| step_rule(r, of_run(&undo.joined, &r.rule).unwrap_or_else(|| mine(&r.marks))))
-                .collect(),
-            descriptions: described.collect(),
-            ..GroupChanges::default()
-        };
-        if let Some(before) = undo.before {
-            if undo.remade {
-                changes.create = Some(before.description.clone());
-                changes.group_marks =
-                    before.marks.iter().filter(|m| ours.is(&m.mark)).map(|m| (m.mark.clone(), m.origin)).collect();
-            } else {
-                (changes.group_marks, changes.group_unmarks) = self.group_marks(before, ours);
-            }
-        }
-        changes
-    }
-
-    /// The marks of the group that come back, and those that go; a mark stays while something of ours is there that the
-    /// run did not find.
-    fn group_marks(&self, before: &ObservedGroup, ours: Ours<'_>) -> (Vec<(Mark, Origin)>, Vec<Mark>) {
-        let Self { undo, group, ownership, fates, restores: _ } = self;
-        let now = |mark: &Mark| group.marks.iter().find(|m| m.mark == *mark).map(|m| m.origin);
-        let then = |mark: &Mark| before.marks.iter().find(|m| m.mark == *mark).map(|m| m.origin);
-        let is_new = |rule: &ObservedRule| undo.was.iter().all(|w| w.rule != rule.rule);
-        let is_ours =
-            |rule: &ObservedRule| *ownership == Ownership::Exclusive || rule.marks.iter().any(|mark| ours.is(mark));
-        let stays = group.rules.iter().zip(fates).filter(|(_, f)| !matches!(f, Fate::Remove | Fate::Leave));
-        let needed = stays.into_iter().any(|(rule, _)| is_new(rule) && is_ours(rule));
-        let changed = undo.marked.iter().filter(|(mark, origin)| now(mark) == Some(*origin) && !needed);
-        let (mut back, mut off) = (Vec::new(), Vec::new());
-        for (mark, origin) in changed {
-            match then(mark) {
-                None => off.push(mark.clone()),
-                Some(old) if old != *origin => back.push((mark.clone(), old)),
-                Some(_) => {}
-            }
-        }
-        let lost = undo.unmarked.iter().filter(|mark| now(mark).is_none());
-        back.extend(lost.filter_map(|mark| Some((mark.clone(), then(mark)?))));
-        (back, off)
     }
 }

@@ -7,7 +7,7 @@ use super::rollback::Begun;
 use crate::document::Saved;
 use crate::inventory::SecurityGroup;
 use crate::link::names_another_account;
-use crate::name::{Mark, NetworkName, Origin};
+use crate::name::{GroupId, Mark, NetworkName, Origin};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::rule::{Atom, Atoms, Direction, PeerKind, Rule, RulePeer};
 
@@ -85,6 +85,7 @@ pub(super) fn undone<'a>(
 /// The names of then, and what they mean now.
 struct Then<'a, 'o> {
     saved: &'a Saved,
+    begun: &'a Begun,
     network: &'a NetworkName,
     observed: &'a Observed,
     ours: Ours<'o>,
@@ -109,6 +110,7 @@ impl<'a, 'o> Then<'a, 'o> {
         let touched = saved.observed().filter(|(n, _)| *n == network).map(|(_, g)| (g.name.as_str(), g.id.as_str()));
         let mut then = Self {
             saved,
+            begun,
             network,
             observed,
             ours,
@@ -158,10 +160,27 @@ impl<'a, 'o> Then<'a, 'o> {
         if self.ids.contains_key(text) || self.fleeting.contains(text) {
             return None;
         }
+        if let Some(listed) = self.of_another_network(text) {
+            return Some(atoms.intern(&listed?));
+        }
         // A group of which the plan did not speak: by its name, or by an id that nobody resolves.
         let known = self.observed.groups.iter().find(|g| g.name.as_str() == text || g.id.as_str() == text);
         let by_id = || matches!(SecurityGroup::parse(text), Ok(SecurityGroup::Id(_))) || names_another_account(text);
         known.map(|g| g.atom).or_else(|| by_id().then(|| atoms.intern(text)))
+    }
+
+    /// How rules here name `NETWORK/NAME`, a group that the run made in another network; `Some(None)`: nobody knows its id.
+    fn of_another_network(&self, text: &str) -> Option<Option<String>> {
+        let (network, name) = text.split_once('/')?;
+        let entry = self.saved.document.networks.iter().find(|n| n.name.as_str() == network)?;
+        let made = self.saved.steps().iter().filter(|s| s.action == Action::CreateGroup && s.network == entry.name);
+        let made = made.filter(|s| self.saved.text(&s.network, s.group) == name);
+        let id = made.filter_map(|s| self.begun.get(&s.id)?.as_ref()).next().map(GroupId::as_str);
+        let listed = id.map(|id| match (&entry.account, &self.observed.account) {
+            (Some(theirs), Some(own)) if theirs != own => format!("{theirs}/{id}"),
+            _ => id.to_owned(),
+        });
+        Some(listed)
     }
 
     /// A group to which nothing has been done yet.
