@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rsgsync_core::plan::{NetworkPlan, Plan};
-use rsgsync_engine::journal::{Came, Left, Record, Unread, keep, left_in};
+use rsgsync_engine::journal::{Came, Left, Record, Unread, keep, left_at, left_in};
 
 use crate::failure::{Failure, line};
 
@@ -59,6 +59,11 @@ impl Unfinished {
             found.push(left);
         }
         Self(found)
+    }
+
+    /// The journal of a run that was rolled back, if it was killed.
+    pub fn rolled_back(path: &Path) -> Self {
+        Self(left_at(path.to_owned()).into_iter().collect())
     }
 
     /// Closes them: this run has gone on from what is really there.

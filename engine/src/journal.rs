@@ -3,7 +3,7 @@
 mod folder;
 mod read;
 
-pub use folder::{Left, Unread, keep, left_in, load};
+pub use folder::{Left, Unread, keep, left_at, left_in, load};
 pub use read::{Came, Damage, Ending, Record, Wrong, read};
 
 use std::fs::{self, File, OpenOptions};

@@ -3,6 +3,7 @@
 use super::{Context, Exit, documented};
 use crate::args::{DestroyArgs, Format};
 use crate::failure::{Failure, line};
+use crate::journals::Unfinished;
 use crate::pipeline::{make_destruction, observe, open};
 use crate::report::{self, count};
 use crate::running::{ask, can_ask, carry};
@@ -40,7 +41,9 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
             return Ok(Exit::Refused);
         }
     }
+    let unfinished = Unfinished::of(&plan, context.global.quiet);
     let outcome = carry(context, "destroy", &opened, &plan, &document, &args.running).await?;
+    unfinished.close();
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }

@@ -10,6 +10,7 @@ use rsgsync_engine::journal::{Came, Record, Unread, load};
 use super::{Context, Exit, documented, print};
 use crate::args::{Format, RollbackArgs};
 use crate::failure::Failure;
+use crate::journals::Unfinished;
 use crate::pipeline::{Backwards, make_rollback, open_saved};
 use crate::report::{count, escape_lines};
 use crate::running::{ask, can_ask, carry};
@@ -29,6 +30,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
     let plan = make_rollback(&back, &opened, &context.screen()).await?;
     let document = documented(&plan, &guards);
     if plan.steps.is_empty() && context.global.format == Format::Text {
+        Unfinished::rolled_back(&args.journal_of).close();
         return nothing(context, "nothing of that run is left", &plan.notes);
     }
     context.print_plan(&plan, &document)?;
@@ -67,6 +69,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
         eprintln!("unconfirmed: after the last call, {} are still to add and {removes} to remove", count(adds, "rule"));
         return Ok(Exit::Partial);
     }
+    Unfinished::rolled_back(&args.journal_of).close();
     if context.global.format == Format::Text {
         print(&format!("\nRolled back in {}.\n", count(plan.steps.len(), "call")))?;
     }

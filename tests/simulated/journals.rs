@@ -63,6 +63,15 @@ fn a_killed_run_whose_work_is_done_is_closed_without_a_call() {
 }
 
 #[test]
+fn a_killed_destruction_is_named_by_the_next() {
+    let scene = applied(PROD);
+    by_hand(&scene, |state| state["faults"] = json!({ "schedule": [{ "call": 4, "fault": "kill" }] }));
+    scene.run(&["destroy", "--yes"]).exits(137);
+    scene.run(&["destroy", "--yes"]).exits(0).complains("unfinished: destroy was stopped");
+    assert!(!scene.run(&["apply"]).exits(0).stderr.contains("unfinished"));
+}
+
+#[test]
 fn plan_and_drift_leave_journals_alone() {
     let scene = killed(PROD, 5);
     let before = fs::read(only_journal(&scene)).unwrap();

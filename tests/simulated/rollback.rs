@@ -233,6 +233,54 @@ fn our_rule_in_a_shared_group_comes_back_with_our_mark() {
 }
 
 #[test]
+fn a_rule_that_we_joined_is_its_owners_alone_again() {
+    let scene = on_found_group("ownership: shared");
+    by_hand(&scene, |state| {
+        let mut theirs = tcp(6443, "0.0.0.0/0");
+        theirs["tags"] = json!({ "rsgsync:sales/shop": "" });
+        rules(state, "rancher-nodes").push(theirs);
+    });
+    let tags = |scene: &Scene| {
+        let mut state = state(scene);
+        rules(&mut state, "rancher-nodes").iter().find(|r| r["from_port"] == 6443).unwrap()["tags"].clone()
+    };
+    let before = everything(&scene);
+    scene.run(&["apply"]).exits(0);
+    assert_eq!(tags(&scene), json!({ "rsgsync:platform/nodes": "", "rsgsync:sales/shop": "" }));
+    scene.run(&["rollback", &journal(&scene), "--yes"]).exits(0);
+    assert_eq!(tags(&scene), json!({ "rsgsync:sales/shop": "" }));
+    assert_eq!(everything(&scene), before);
+}
+
+#[test]
+fn descriptions_that_the_run_wrote_are_set_back() {
+    let scene = applied(NODES);
+    by_hand(&scene, |state| {
+        let rules = rules(state, "rancher-nodes");
+        rules.iter_mut().find(|rule| rule["from_port"] == 6443).unwrap()["description"] = json!("by hand");
+        rules.push(tcp(8081, "192.0.2.0/24"));
+    });
+    let api = |scene: &Scene| {
+        let mut state = state(scene);
+        rules(&mut state, "rancher-nodes").iter().find(|r| r["from_port"] == 6443).unwrap()["description"].clone()
+    };
+    scene.run(&["apply"]).exits(0);
+    assert_ne!(api(&scene), "by hand");
+    scene.run(&["rollback", &journal(&scene), "--yes"]).exits(0);
+    assert_eq!(api(&scene), "by hand");
+}
+
+#[test]
+fn a_killed_run_that_was_rolled_back_is_not_unfinished() {
+    let scene = drifted();
+    kill(&scene, 3, "kill");
+    scene.run(&["apply"]).exits(137);
+    scene.run(&["rollback", &journal(&scene), "--yes"]).exits(0);
+    let next = scene.run(&["apply"]).exits(0);
+    assert!(!next.stderr.contains("unfinished"), "{}", next.stderr);
+}
+
+#[test]
 fn what_others_changed_since_is_respected_and_told() {
     let scene = on_found_group("ownership: shared");
     scene.run(&["apply"]).exits(0);

@@ -104,10 +104,11 @@ fn is_over(file: &mut File) -> io::Result<bool> {
 /// The journals of a folder whose runs were killed and that no later run has taken up, oldest first; none where there is
 /// no such folder. Those of runs that are under way are passed over.
 pub fn left_in(folder: &Path) -> Vec<Left> {
-    journals(folder).into_iter().filter_map(left).collect()
+    journals(folder).into_iter().filter_map(left_at).collect()
 }
 
-fn left(path: PathBuf) -> Option<Left> {
+/// The same of one journal; `None`: its run ended by itself, is under way, or was taken up.
+pub fn left_at(path: PathBuf) -> Option<Left> {
     let mut file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return None;
