@@ -153,6 +153,17 @@ fn a_destruction_killed_at_any_call_is_rolled_back() {
     }
 }
 
+#[test]
+fn pruned_groups_come_back() {
+    let scene = applied(PROD);
+    let before = everything(&scene);
+    scene.write("cluster.yaml", PROD.replace("      workers: { roles: [worker] }\n", ""));
+    scene.run(&["apply", "--prune", "--max-removals", "99"]).exits(0).says("loses its id");
+    assert_eq!(group_names(&scene), ["prod-control", "prod-etcd"]);
+    scene.run(&["rollback", &journal(&scene), "--yes"]).exits(0);
+    assert_eq!(everything(&scene), before);
+}
+
 /// PROD applied, and the kubelet of the workers opened to the world; the next apply closes it.
 fn opened_to_the_world() -> Scene {
     let scene = applied(PROD);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::StepRule;
-use super::destroy::step_rule;
+use super::going::step_rule;
 use super::undo::Undo;
 use crate::diff::Fate;
 use crate::flow::Reason;

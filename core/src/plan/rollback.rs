@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::back::{Back, new_group};
-use super::build::{NetworkInput, case, same_places};
-use super::destroy::{deletions_in_order, with_rules};
+use super::build::{NetworkInput, case};
+use super::draft::Draft;
+use super::going::{deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
-use super::order::{GroupCalls, order};
+use super::order::GroupCalls;
 use super::quota::quota_use;
 use super::undo::{Undo, spell, undone};
 use super::waves::{Room, waves};
@@ -20,7 +21,6 @@ use crate::inventory::{Ownership, SecurityGroup};
 use crate::name::{ClusterName, GroupId, NetworkName};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours, Scope, ScopeGroup};
 use crate::pack::GroupChanges;
-use crate::proof::{Case, GroupCase, prove};
 use crate::rule::{Atom, Atoms, Rule};
 
 /// The steps that a run has begun, whatever came of them; of `create_group` the new group's id, where the cloud told.
@@ -62,7 +62,7 @@ pub fn rollback_scopes(saved: &Saved, begun: &Begun) -> BTreeMap<NetworkName, Sc
             }
         }
         let (owner, clusters) = (saved.owner().clone(), clusters(saved));
-        (network.clone(), Scope { owner, clusters, groups: groups.into_values().collect() })
+        (network.clone(), Scope { owner, clusters, groups: groups.into_values().collect(), marked: false })
     };
     networks.into_iter().map(scope).collect()
 }
@@ -81,30 +81,20 @@ pub fn rollback(
     let clusters = clusters(saved);
     let ours = Ours { owner: saved.owner(), clusters: &clusters };
     let (inputs, all_atoms): (Vec<NetworkInput<'_>>, Vec<Atoms>) = inputs.into_iter().unzip();
-    let mut errors = same_places(&inputs);
-    errors.extend(inputs.iter().filter_map(|input| moved(saved, input)));
-    let mut made = Made::default();
-    let mut networks = Vec::new();
+    let (mut draft, mut notes) = (Draft::of(&inputs), Vec::new());
+    draft.errors.extend(inputs.iter().filter_map(|input| moved(saved, input)));
     for (input, mut atoms) in inputs.into_iter().zip(all_atoms) {
         let mut groups = Vec::new();
         if let Ok(observed) = &input.observed {
             let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours);
-            let atoms = &mut atoms;
             let part = Part { saved, input: &input, observed, ours, guards };
-            match part.plan(&undos, atoms, &mut made) {
-                Ok(plans) => groups = plans,
-                Err(found) => errors.extend(found),
-            }
+            groups = part.plan(&undos, &mut atoms, &mut draft, &mut notes);
         }
         let NetworkInput { network, observed, pack: _, calls } = input;
-        networks.push(NetworkPlan { network, observed, atoms, elsewhere: BTreeMap::new(), groups, calls });
+        let (elsewhere, orphans) = (BTreeMap::new(), Vec::new());
+        draft.networks.push(NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls });
     }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let Made { calls, cases, mut notes } = made;
-    let steps = order(calls, &BTreeMap::new());
-    let proof = prove(&Case { groups: cases, steps: &steps, trusted: saved.trusted(), gaps: Vec::new() });
+    let (networks, steps, proof) = draft.finish(saved.trusted())?;
     notes.extend(ids_lost(&networks, &steps));
     Ok(Plan {
         owner: saved.owner().clone(),
@@ -132,14 +122,6 @@ fn moved(saved: &Saved, input: &NetworkInput<'_>) -> Option<PlanError> {
     Some(PlanError::OtherPlace { network: input.network.name.clone(), then, now })
 }
 
-/// What all networks have so far.
-#[derive(Default)]
-struct Made {
-    calls: Vec<GroupCalls>,
-    cases: Vec<GroupCase>,
-    notes: Vec<String>,
-}
-
 /// One network.
 struct Part<'a> {
     saved: &'a Saved,
@@ -150,50 +132,52 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    fn plan(&self, undos: &[Undo<'_>], atoms: &mut Atoms, made: &mut Made) -> Result<Vec<GroupPlan>, Vec<PlanError>> {
-        let backs: Vec<Back<'_>> = undos.iter().filter_map(|undo| self.back(undo, atoms, &mut made.notes)).collect();
-        let (mut plans, mut doomed, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    fn plan(
+        &self,
+        undos: &[Undo<'_>],
+        atoms: &mut Atoms,
+        draft: &mut Draft,
+        notes: &mut Vec<String>,
+    ) -> Vec<GroupPlan> {
+        let backs: Vec<Back<'_>> = undos.iter().filter_map(|undo| self.back(undo, atoms, notes)).collect();
+        let (mut plans, mut doomed) = (Vec::new(), Vec::new());
         let network = &self.input.network.name;
         for back in &backs {
             if back.undo.before.is_none() {
                 if self.may_go(back, &backs) {
-                    let plan = self.group_plan(back, GroupDiff::default(), GroupStatus::Delete);
-                    made.cases.push(case(network, &plan, back.undo.now, self.guards));
-                    plans.push(plan);
-                    doomed.push((
-                        &back.group,
-                        GroupChanges { group: Some(back.group.atom), delete: true, ..GroupChanges::default() },
-                    ));
+                    plans.push(self.group_plan(back, GroupDiff::default(), GroupStatus::Delete));
+                    let changes =
+                        GroupChanges { group: Some(back.group.atom), delete: true, ..GroupChanges::default() };
+                    doomed.push((&back.group, changes));
                     continue;
                 }
                 let why = "rules that are not the run's are in it, or refer to it";
-                made.notes.push(format!("`{}` stays, empty of what the run added: {why}", back.undo.name));
+                notes.push(format!("`{}` stays, empty of what the run added: {why}", back.undo.name));
             }
             match self.changed(back) {
                 Ok((plan, waves)) => {
-                    made.cases.push(case(network, &plan, back.undo.now, self.guards));
-                    made.calls.push(self.calls(back.group.atom, waves, &[]));
+                    draft.calls.push(self.calls(back.group.atom, waves, &[]));
                     plans.push(plan);
                 }
-                Err(error) => errors.push(error),
+                Err(error) => draft.errors.push(error),
             }
         }
-        for (changes, (rules, atom)) in deletions_in_order(doomed) {
-            made.calls.push(self.calls(atom, vec![changes], &rules));
+        let deleted: BTreeSet<Atom> = doomed.iter().map(|(group, _)| group.atom).collect();
+        for (group, changes, rules) in deletions_in_order(doomed) {
+            draft.calls.push(self.calls(group, vec![changes], &rules));
         }
-        // Groups that nothing is done to may refer to one that is deleted.
-        let touched: BTreeSet<Atom> = backs.iter().map(|b| b.group.atom).collect();
-        for group in self.observed.groups.iter().filter(|g| !touched.contains(&g.atom)) {
-            let observed = group.rules.iter().map(|r| (r.rule, r.id.clone())).collect();
-            let (network, group) = (network.clone(), group.atom);
-            made.cases.push(GroupCase { network, group, observed, required: Vec::new(), guards: Default::default() });
-        }
-        if errors.is_empty() { Ok(plans) } else { Err(errors) }
+        let of_plan = |plan: &GroupPlan| {
+            let now = self.observed.groups.iter().find(|group| group.atom == plan.atom);
+            case(network, plan, now, self.guards)
+        };
+        draft.cases.extend(plans.iter().map(of_plan));
+        draft.untouched(network, self.observed, &plans, &deleted);
+        plans
     }
 
     fn calls(&self, group: Atom, waves: Vec<GroupChanges>, deleted: &[StepRule]) -> GroupCalls {
         let packed = waves.iter().map(|changes| self.input.pack.pack(changes, &self.observed.limits));
-        let waves = packed.map(|calls| with_rules(calls, deleted.to_vec())).collect();
+        let waves = packed.map(|calls| with_rules(calls, deleted)).collect();
         GroupCalls { network: self.input.network.name.clone(), group, waves }
     }
 
@@ -282,7 +266,7 @@ impl Part<'_> {
         };
         let foreign = back.fates.iter().any(|f| !matches!(f, Fate::Remove | Fate::Keep));
         let others = self.observed.groups.iter().filter(|g| g.atom != atom);
-        !foreign && back.group.other_mark(self.ours).is_none() && !others.into_iter().any(stays)
+        !foreign && back.group.is_only_made_by(self.ours) && !others.into_iter().any(stays)
     }
 
     /// The group's plan and its changes, in the waves that its quota asks for.
@@ -328,7 +312,7 @@ impl Part<'_> {
         GroupPlan {
             atom: group.atom,
             security_group: undo.name.to_owned(),
-            members: self.members(undo.name).map(|g| (g.cluster.clone(), g.group.clone())).collect(),
+            members: self.members(undo.name).filter_map(|g| Some((g.cluster.clone(), g.group.clone()?))).collect(),
             ownership: *ownership,
             status,
             wanted: diff.required.clone(),

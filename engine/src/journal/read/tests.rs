@@ -24,9 +24,9 @@ fn plan() -> Value {
     let lists = "networks groups observed required guards exempt trusted unopened without_members assumed foreign held \
                  needed_elsewhere lost notes";
     lists.split(' ').for_each(|list| plan[list] = json!([]));
-    let document: Document = serde_json::from_value(plan.clone()).unwrap();
-    plan["checksum"] = checksum(&document).into();
-    plan
+    let mut document: Document = serde_json::from_value(plan).unwrap();
+    document.checksum = checksum(&document);
+    serde_json::to_value(document).unwrap()
 }
 
 pub(in crate::journal) fn header() -> String {
