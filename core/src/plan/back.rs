@@ -1,6 +1,7 @@
 //! One group on its way back to what it was: what is to change in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::StepRule;
 use super::going::step_rule;
@@ -68,7 +69,7 @@ impl Back<'_> {
         &self,
         ours: Ours<'_>,
         dialect: &Dialect,
-        because: impl Fn(&str) -> Vec<Reason>,
+        because: impl Fn(&str) -> Arc<[Reason]>,
     ) -> GroupChanges {
         let Self { undo, group, ownership: _, fates, restores } = self;
         let mine = |marks: &[Mark]| -> Vec<Mark> { marks.iter().filter(|m| ours.is(m)).cloned().collect() };

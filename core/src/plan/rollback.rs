@@ -1,9 +1,10 @@
 //! What a run has changed becomes a plan to change it back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::back::{Back, new_group};
-use super::build::{NetworkInput, case};
+use super::build::{NetworkInput, case, network_plan};
 use super::draft::Draft;
 use super::going::{deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
@@ -11,8 +12,8 @@ use super::order::GroupCalls;
 use super::quota::quota_use;
 use super::undo::{Undo, spell, undone};
 use super::waves::{Room, waves};
-use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, StepId, StepRule, ids_lost};
-use crate::desired::DesiredRule;
+use super::{Action, GroupPlan, GroupStatus, Plan, PlanError, StepId, StepRule, ids_lost};
+use crate::desired::{DesiredNetwork, DesiredRule};
 use crate::diff::{Fate, GroupDiff};
 use crate::document::{GroupEntry, Saved};
 use crate::flow::Reason;
@@ -90,9 +91,8 @@ pub fn rollback(
             let part = Part { saved, input: &input, observed, ours, guards };
             groups = part.plan(&undos, &mut atoms, &mut draft, &mut notes);
         }
-        let NetworkInput { network, observed, pack: _, calls } = input;
-        let (elsewhere, orphans) = (BTreeMap::new(), Vec::new());
-        draft.networks.push(NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls });
+        let names = DesiredNetwork { atoms, ..DesiredNetwork::default() };
+        draft.networks.push(network_plan(input, names, groups, Vec::new()));
     }
     let (networks, steps, proof) = draft.finish(saved.trusted())?;
     notes.extend(ids_lost(&networks, &steps));
@@ -273,12 +273,12 @@ impl Part<'_> {
     fn changed(&self, back: &Back<'_>) -> Result<(GroupPlan, Vec<GroupChanges>), PlanError> {
         let dialect = self.input.pack.dialect();
         let cluster = self.members(back.undo.name).next().map(|g| &g.cluster);
-        let because = |why: &str| -> Vec<Reason> {
+        let because = |why: &str| -> Arc<[Reason]> {
             let cluster = cluster.into_iter().cloned();
             cluster.map(|cluster| Reason { cluster, profile: "".into(), row: "".into(), why: why.into() }).collect()
         };
         let changes = back.changes(self.ours, dialect, because);
-        let plain = |rule: Rule| DesiredRule { rule, reasons: Vec::new() };
+        let plain = |rule: Rule| DesiredRule { rule, reasons: Arc::default() };
         let diff = GroupDiff {
             fates: back.fates.clone(),
             adds: back.restores.iter().map(|r| plain(r.rule)).collect(),
