@@ -109,6 +109,11 @@ pub enum Command {
     Prove(ProveArgs),
     /// Check an inventory offline
     Validate(ValidateArgs),
+    /// Undo a run: bring back the rules that it took away, and remove those that it added
+    ///
+    /// Everything comes from the journal: no inventory is read. What others have changed since stays as it is and is
+    /// listed. The plan is proved like any other and shown; without a terminal --yes is needed.
+    Rollback(RollbackArgs),
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
     Destroy(DestroyArgs),
     /// Show who must reach whom on what ports: the From/To table of your clusters
@@ -191,6 +196,20 @@ pub struct DestroyArgs {
     /// Only what this cluster has; may be repeated
     #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
     pub clusters: Vec<String>,
+    /// How to carry out.
+    #[command(flatten)]
+    pub running: Running,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The journal of the run, whose path apply printed
+    #[arg(value_name = "JOURNAL")]
+    pub journal_of: PathBuf,
+    /// Bring back rules that this guard forbids, too; may be repeated
+    #[arg(long, value_name = "GUARD", value_delimiter = ',')]
+    pub restore_guarded: Vec<String>,
     /// How to carry out.
     #[command(flatten)]
     pub running: Running,

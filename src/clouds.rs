@@ -1,5 +1,8 @@
 //! The clouds that this build knows, wired: a line each.
 
+use std::collections::BTreeMap;
+
+use rsgsync_core::document::NetworkEntry;
 use rsgsync_core::inventory::{Network, ProviderSpec};
 use rsgsync_engine::{Cloud, CloudError, ErrorKind};
 
@@ -25,6 +28,29 @@ pub fn open(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
         #[cfg(feature = "aws")]
         "aws" => Ok(Box::new(rsgsync_aws::Aws::connect(network)?)),
         other => Err(unusable(network, format!("this build has no provider `{other}`"), "build with its feature")),
+    }
+}
+
+/// The network of a saved plan, as the inventory had it; its `nat` and `links` are not saved, since only flows need them.
+pub fn network(entry: &NetworkEntry) -> Result<Network, CloudError> {
+    let configured = entry.quotas.iter().filter(|(_, quota)| quota.source == "configured");
+    let spec = SPECS.iter().find(|spec| spec.word == entry.provider);
+    let network = Network {
+        name: entry.name.clone(),
+        provider: spec.map_or("", |spec| spec.word),
+        at: entry.at.clone(),
+        quotas: configured.map(|(name, quota)| (name.clone(), quota.at_most)).collect(),
+        nat: Vec::new(),
+        links: BTreeMap::new(),
+    };
+    match spec.map(|spec| spec.absent) {
+        Some(None) => Ok(network),
+        Some(Some(help)) => Err(unusable(&network, format!("this build has no provider `{}`", entry.provider), help)),
+        None => Err(unusable(
+            &network,
+            format!("this build has no provider `{}`", entry.provider),
+            "use the rsgsync that wrote it",
+        )),
     }
 }
 

@@ -4,6 +4,7 @@ mod args;
 mod clouds;
 mod commands;
 mod failure;
+mod journals;
 mod load;
 mod pipeline;
 mod progress;
@@ -54,6 +55,7 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Prove(args) => commands::prove::run(&context, args),
         Command::Validate(args) => commands::validate::run(&context, args),
         Command::Destroy(args) => commands::destroy::run(&context, args).await,
+        Command::Rollback(args) => commands::rollback::run(&context, args).await,
         Command::Matrix(args) => commands::matrix::run(&context, args),
         Command::Profile(args) => commands::profile::run(&context, args),
         Command::Completions { shell } => commands::completions::run(*shell),

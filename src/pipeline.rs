@@ -5,14 +5,17 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use jiff::civil::Date;
 use rsgsync_core::desired::{Desired, desired};
+use rsgsync_core::document::Saved;
 use rsgsync_core::flow::{Flows, flows};
 use rsgsync_core::guard::{Allowed, GuardsInForce, Verdict, judge, withdraw};
 use rsgsync_core::inventory::{Inventory, Network, Ownership, suggestion};
 use rsgsync_core::link::scope;
 use rsgsync_core::name::{ClusterName, NetworkName};
 use rsgsync_core::observed::Observed;
-use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, destroy, plan, split_flows};
-use rsgsync_core::rule::{Cidr, RulePeer};
+use rsgsync_core::plan::{
+    Begun, NetworkInput, Plan, PlanOptions, destroy, plan, rollback, rollback_scopes, split_flows,
+};
+use rsgsync_core::rule::{Atoms, Cidr, RulePeer};
 use rsgsync_engine::{Cloud, CloudError, Patience, StopSignal};
 
 use crate::args::{Changes, Selection};
@@ -123,6 +126,21 @@ pub fn open(wish: &Wish, prune: bool) -> Result<Vec<Opened>, Failure> {
         .values()
         .filter(used)
         .map(|network| clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud }));
+    all(opened)
+}
+
+/// Opens the clouds of a saved plan's networks in which something was begun; makes no call.
+pub fn open_saved(saved: &Saved, begun: &Begun) -> Result<Vec<Opened>, Failure> {
+    let scopes = rollback_scopes(saved, begun);
+    let used = saved.document.networks.iter().filter(|n| scopes.contains_key(&n.name));
+    let opened = used.map(|entry| {
+        let network = clouds::network(entry)?;
+        clouds::open(&network).map(|cloud| Opened { network, cloud })
+    });
+    all(opened)
+}
+
+fn all(opened: impl Iterator<Item = Result<Opened, CloudError>>) -> Result<Vec<Opened>, Failure> {
     let (mut ok, mut errors) = (Vec::new(), Vec::new());
     for one in opened {
         match one {
@@ -178,6 +196,47 @@ pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &
     let (observed, calls) = join_all(reads).await.into_iter().unzip();
     desired.networks.extend(opened.iter().map(|o| o.network.name.clone()).zip(parts));
     Readings { observed, calls, desired }
+}
+
+/// What a run's plan and the guards in force say about rolling it back.
+pub struct Backwards<'a> {
+    /// The run's plan, with the observation that it was made from.
+    pub saved: &'a Saved,
+    /// What the run has begun.
+    pub begun: &'a Begun,
+    /// What must not come back to public addresses.
+    pub guards: &'a GuardsInForce,
+}
+
+/// Reads all that the run's plan speaks of, and plans the way back.
+pub async fn make_rollback(back: &Backwards<'_>, opened: &[Opened], screen: &Screen) -> Result<Plan, Failure> {
+    let scopes = rollback_scopes(back.saved, back.begun);
+    let reads =
+        opened.iter().filter_map(|o| Some((o, scopes.get(&o.network.name)?))).map(|(opened, scope)| async move {
+            let (before, mut atoms) = (opened.cloud.calls().values().sum::<u64>(), Atoms::new());
+            let reading = screen.reading(&opened.network.name);
+            let (name, cloud) = (&opened.network.name, opened.cloud.as_ref());
+            let (patience, stop) = (Patience::default(), StopSignal::new());
+            let observed = rsgsync_engine::observe(name, cloud, scope, &mut atoms, patience, screen, &stop).await;
+            drop(reading);
+            let calls = opened.cloud.calls().values().sum::<u64>() - before;
+            observed.map(|observed| {
+                let network = opened.network.clone();
+                (NetworkInput { network, observed: Ok(observed), pack: opened.cloud.as_ref(), calls }, atoms)
+            })
+        });
+    let (mut inputs, mut errors) = (Vec::new(), Vec::new());
+    for read in join_all(reads).await {
+        match read {
+            Ok(input) => inputs.push(input),
+            Err(error) => errors.push(error),
+        }
+    }
+    // A rollback of a part would be no rollback.
+    if !errors.is_empty() {
+        return Err(Failure::Cloud(errors));
+    }
+    Ok(rollback(back.saved, back.begun, inputs, back.guards)?)
 }
 
 fn inputs<'a>(

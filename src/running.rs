@@ -1,7 +1,6 @@
 //! Carries a shown plan out: asks, journals, runs, reads back, and says what now holds.
 
 use std::io::{BufRead, IsTerminal};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rsgsync_core::document::Document;
@@ -11,6 +10,7 @@ use rsgsync_engine::{CloudError, Journal, Options, Outcome, Run, StopSignal, Sto
 use crate::args::Running;
 use crate::commands::Context;
 use crate::failure::{Failure, line};
+use crate::journals;
 use crate::pipeline::Opened;
 use crate::report::{count, escape};
 
@@ -30,6 +30,7 @@ pub fn can_ask() -> bool {
 /// Carries the plan out, and tells on stderr what failed and what is left.
 pub async fn carry(
     context: &Context<'_>,
+    command: &str,
     opened: &[Opened],
     plan: &Plan,
     document: &Document,
@@ -38,9 +39,9 @@ pub async fn carry(
     if !plan.proof.holds() {
         return Err(Failure::new("the proof fails: this plan is never applied", "nothing was changed"));
     }
-    let path = args.journal.clone().map_or_else(|| default_journal(plan), Ok)?;
+    let path = args.journal.clone().map_or_else(|| journals::new(plan), Ok)?;
     let value = serde_json::to_value(document).unwrap_or_default();
-    let mut journal = Journal::create(&path, value)
+    let mut journal = Journal::create(&path, command, value)
         .map_err(|error| Failure::new(error.to_string(), "choose another place with --journal FILE"))?;
     let of_network: Vec<Vec<Step>> =
         opened.iter().map(|o| plan.steps.iter().filter(|s| s.network == o.network.name).cloned().collect()).collect();
@@ -92,6 +93,8 @@ pub async fn carry(
     if !context.global.quiet || !outcome.is_complete() {
         eprintln!("journal: {}", path.display());
     }
+    drop(journal);
+    journals::tidy();
     Ok(outcome)
 }
 
@@ -125,15 +128,4 @@ fn report(plan: &Plan, outcome: &Outcome) {
         }
         eprintln!("apply again: it goes on from what is really there");
     }
-}
-
-/// A new file in `$XDG_STATE_HOME/rsgsync`, named after the moment and the owner.
-fn default_journal(plan: &Plan) -> Result<PathBuf, Failure> {
-    let state = std::env::var_os("XDG_STATE_HOME").filter(|s| !s.is_empty()).map(PathBuf::from);
-    let home = || std::env::var_os("HOME").filter(|s| !s.is_empty()).map(|h| PathBuf::from(h).join(".local/state"));
-    let folder = state.or_else(home).ok_or_else(|| {
-        Failure::new("there is no place for the journal: neither XDG_STATE_HOME nor HOME is set", "pass --journal FILE")
-    })?;
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-    Ok(folder.join("rsgsync").join(format!("{now}-{}-{}.jsonl", plan.owner, std::process::id())))
 }

@@ -244,6 +244,17 @@ impl GuardsInForce {
         found
     }
 
+    /// What was in force when a plan was saved.
+    pub(crate) fn of_sets(sets: BTreeMap<(NetworkName, String), GuardSet>) -> Self {
+        let mut found = Self::default();
+        for guard in sets.values().flat_map(|set| &set.guards) {
+            if found.all().all(|known| !same(known, guard)) {
+                found.more.push(guard.clone());
+            }
+        }
+        Self { sets, ..found }
+    }
+
     /// Every guard: those that ship, the user's own, and those of rows; of a name there may be several with other traffic.
     pub fn all(&self) -> impl Iterator<Item = &Guard> {
         guards().iter().chain(&self.more)

@@ -1,7 +1,13 @@
 //! What a run means to do and what came of it, one JSON object a line, on the disk before the next call is made.
 
+mod folder;
+mod read;
+
+pub use folder::{Left, Unread, keep, left_at, left_in, load};
+pub use read::{Came, Damage, Ending, Record, Wrong, read};
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use rsgsync_core::plan::StepId;
@@ -12,7 +18,7 @@ use crate::cloud::{CloudError, Done};
 /// The version of the format.
 pub const VERSION: u32 = 1;
 
-/// One line of a journal. Readers pass over keys that they don't know.
+/// One line of a journal; in a file it also has the moment, `at`. Readers pass over keys that they don't know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -20,7 +26,10 @@ pub enum Event {
     Header {
         /// [`VERSION`].
         version: u32,
-        /// The plan, as the caller saves plans.
+        /// Which command runs: `apply`, `destroy`, `rollback`.
+        #[serde(default)]
+        command: String,
+        /// The plan, as plans are saved, and with it the observation that it was made from.
         plan: serde_json::Value,
     },
     /// The step's call is about to be made.
@@ -47,6 +56,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// Additions that a new reading of the cloud shows: removals that depend on them may begin.
+    ReadBack {
+        /// Which.
+        steps: Vec<StepId>,
+    },
     /// The last line: the run ended by itself.
     End {
         /// Steps that hold.
@@ -56,6 +70,8 @@ pub enum Event {
         /// Steps that were not begun.
         skipped: usize,
     },
+    /// A later run went on from what this one, which did not end by itself, has left.
+    Closed {},
 }
 
 impl Event {
@@ -99,20 +115,45 @@ pub struct Journal {
 
 #[derive(Debug)]
 enum Sink {
-    File {
-        path: PathBuf,
-        file: File,
-        /// Lines that are not yet in the file.
-        pending: Vec<u8>,
-    },
+    File(Open),
     Memory(Vec<Event>),
+}
+
+/// The file of a journal, locked, so that others see that its run is alive.
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    file: File,
+    /// Lines that are not yet in the file.
+    pending: Vec<u8>,
+    /// Bytes of whole lines in the file.
+    written: u64,
+    /// A line could not be written: nothing is written behind it.
+    broken: bool,
+}
+
+/// A line of the file.
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Line<'_> {
+    fn of(event: &Event) -> Vec<u8> {
+        let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+        let mut line = serde_json::to_vec(&Line { at, event }).expect("events are plain data, and memory takes them");
+        line.push(b'\n');
+        line
+    }
 }
 
 impl Journal {
     /// Begins the journal of a run in a new file, readable by its owner only; missing folders are made.
     ///
     /// Errors when the file exists, or can't be written.
-    pub fn create(path: &Path, plan: serde_json::Value) -> Result<Self, JournalError> {
+    pub fn create(path: &Path, command: &str, plan: serde_json::Value) -> Result<Self, JournalError> {
         let wrong = |source| JournalError { path: path.to_owned(), source };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
@@ -123,24 +164,26 @@ impl Journal {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(wrong)?;
-        let mut journal = Self { sink: Sink::File { path: path.to_owned(), file, pending: Vec::new() } };
-        journal.note(Event::Header { version: VERSION, plan });
-        journal.sync()?;
+        // Not every file system has locks; without one, another run may take this one for dead, and says so.
+        let _ = file.lock();
+        let mut open = Open { path: path.to_owned(), file, pending: Vec::new(), written: 0, broken: false };
+        open.pending = Line::of(&Event::Header { version: VERSION, command: command.to_owned(), plan });
+        open.sync()?;
         // The file's name must outlive a power cut as well as its contents.
         #[cfg(unix)]
         File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(wrong)?;
-        Ok(journal)
+        Ok(Self { sink: Sink::File(open) })
     }
 
     /// Begins a journal that is kept in memory, for tests.
     pub fn in_memory(plan: serde_json::Value) -> Self {
-        Self { sink: Sink::Memory(vec![Event::Header { version: VERSION, plan }]) }
+        Self { sink: Sink::Memory(vec![Event::Header { version: VERSION, command: String::new(), plan }]) }
     }
 
     /// What was noted so far, of a journal in memory; empty for a file.
     pub fn events(&self) -> &[Event] {
         match &self.sink {
-            Sink::File { .. } => &[],
+            Sink::File(_) => &[],
             Sink::Memory(events) => events,
         }
     }
@@ -148,23 +191,49 @@ impl Journal {
     /// Takes an event; it is on the disk after the next [`Journal::sync`].
     pub(crate) fn note(&mut self, event: Event) {
         match &mut self.sink {
-            Sink::File { pending, .. } => {
-                serde_json::to_writer(&mut *pending, &event).expect("events are plain data, and memory takes them");
-                pending.push(b'\n');
-            }
+            Sink::File(open) => open.pending.extend(Line::of(&event)),
             Sink::Memory(events) => events.push(event),
         }
     }
 
     /// Brings everything noted onto the disk.
+    ///
+    /// Once that has failed, nothing more is written: the file then ends as if the run had been killed there.
     pub(crate) fn sync(&mut self) -> Result<(), JournalError> {
-        let Sink::File { path, file, pending } = &mut self.sink else { return Ok(()) };
-        if pending.is_empty() {
+        match &mut self.sink {
+            Sink::File(open) => open.sync(),
+            Sink::Memory(_) => Ok(()),
+        }
+    }
+}
+
+impl Open {
+    fn sync(&mut self) -> Result<(), JournalError> {
+        let lines = std::mem::take(&mut self.pending);
+        if lines.is_empty() {
             return Ok(());
         }
-        let written = file.write_all(pending).and_then(|()| file.sync_data());
-        pending.clear();
-        written.map_err(|source| JournalError { path: path.clone(), source })
+        let written = if self.broken {
+            Err(io::Error::other("an earlier line could not be written"))
+        } else {
+            self.append(&lines)
+        };
+        written.map_err(|source| JournalError { path: self.path.clone(), source })
+    }
+
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.broken = true;
+        if self.file.seek(SeekFrom::End(0))? != self.written {
+            return Err(io::Error::other("somebody else has written into it"));
+        }
+        if let Err(error) = self.file.write_all(lines).and_then(|()| self.file.sync_data()) {
+            // Half a line is better gone; a reader passes over it as well.
+            let _ = self.file.set_len(self.written);
+            return Err(error);
+        }
+        self.written += lines.len() as u64;
+        self.broken = false;
+        Ok(())
     }
 }
 
@@ -176,60 +245,9 @@ impl Journal {
         let path = folder.path().join("run.jsonl");
         fs::write(&path, "").unwrap();
         let file = File::open(&path).unwrap();
-        Self { sink: Sink::File { path, file, pending: Vec::new() } }
+        Self { sink: Sink::File(Open { path, file, pending: Vec::new(), written: 0, broken: false }) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(path: &Path) -> Vec<serde_json::Value> {
-        let text = fs::read_to_string(path).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    #[test]
-    fn the_plan_is_on_the_disk_before_anything_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/run.jsonl");
-        let _journal = Journal::create(&path, serde_json::json!({ "digest": "abc" })).unwrap();
-        let header = serde_json::json!({ "event": "header", "version": 1, "plan": { "digest": "abc" } });
-        assert_eq!(lines(&path), [header]);
-    }
-
-    #[test]
-    fn an_event_is_a_line_that_reads_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.jsonl");
-        let mut journal = Journal::create(&path, serde_json::Value::Null).unwrap();
-        let done = Done { group_id: Some("sg-1".to_owned()), request_id: None, already: true };
-        let event = Event::outcome(StepId(7), Ok(&done));
-        journal.note(event.clone());
-        journal.sync().unwrap();
-        let line = lines(&path).pop().unwrap();
-        let expected =
-            serde_json::json!({ "event": "outcome", "step": 7, "ok": true, "already": true, "group_id": "sg-1" });
-        assert_eq!(line, expected);
-        assert_eq!(serde_json::from_value::<Event>(line).unwrap(), event);
-    }
-
-    #[test]
-    fn an_existing_file_is_not_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.jsonl");
-        fs::write(&path, "precious").unwrap();
-        assert!(Journal::create(&path, serde_json::Value::Null).is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_its_owner_reads_it() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.jsonl");
-        let _journal = Journal::create(&path, serde_json::Value::Null).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-}
+mod tests;

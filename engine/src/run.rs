@@ -110,7 +110,12 @@ pub async fn carry_out(
                 journal.note(Event::outcome(step.id, result.as_ref()));
                 board.landed(node, result, &mut outcome);
             }
-            Some(Landed::ReadBack { lane, seen, problems }) => board.read_back(lane, &seen, problems, &mut outcome),
+            Some(Landed::ReadBack { lane, seen, problems }) => {
+                if !seen.is_empty() {
+                    journal.note(Event::ReadBack { steps: seen.clone() });
+                }
+                board.read_back(lane, &seen, problems, &mut outcome);
+            }
         }
     }
     board.leftovers(&mut outcome);

@@ -6,6 +6,7 @@ use rsgsync_core::plan::{Plan, Step};
 use super::{Context, Exit, documented};
 use crate::args::{ApplyArgs, Format};
 use crate::failure::{Failure, line};
+use crate::journals::Unfinished;
 use crate::pipeline::{make_plan, observe, open, plan_options};
 use crate::report::count;
 use crate::running::{ask, can_ask, carry};
@@ -19,11 +20,13 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
-    let document = documented(&plan, &wish);
+    let document = documented(&plan, &wish.guards);
     context.print_plan(&plan, &document)?;
     refuse(&plan, args, &document.digest)?;
+    let unfinished = Unfinished::of(&plan, context.global.quiet);
     let unread = |exit: Exit| if errors.is_empty() { Ok(exit) } else { Err(Failure::Cloud(errors.clone())) };
     if plan.steps.is_empty() {
+        unfinished.close();
         return unread(Exit::Done);
     }
     let asks = !args.running.yes && args.expect.is_none() && can_ask();
@@ -31,7 +34,8 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
         eprintln!("nothing was changed");
         return Ok(Exit::Refused);
     }
-    let outcome = carry(context, &opened, &plan, &document, &args.running).await?;
+    let outcome = carry(context, "apply", &opened, &plan, &document, &args.running).await?;
+    unfinished.close();
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }

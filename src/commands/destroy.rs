@@ -3,6 +3,7 @@
 use super::{Context, Exit, documented};
 use crate::args::{DestroyArgs, Format};
 use crate::failure::{Failure, line};
+use crate::journals::Unfinished;
 use crate::pipeline::{make_destruction, observe, open};
 use crate::report::{self, count};
 use crate::running::{ask, can_ask, carry};
@@ -15,7 +16,7 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let readings = observe(&wish, &opened, true, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;
-    let document = documented(&plan, &wish);
+    let document = documented(&plan, &wish.guards);
     if plan.steps.is_empty() && errors.is_empty() && context.global.format == Format::Text {
         super::print("nothing to destroy: the clouds have nothing of these clusters\n")?;
         super::print(&report::text::orphans(&plan))?;
@@ -40,7 +41,9 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
             return Ok(Exit::Refused);
         }
     }
-    let outcome = carry(context, &opened, &plan, &document, &args.running).await?;
+    let unfinished = Unfinished::of(&plan, context.global.quiet);
+    let outcome = carry(context, "destroy", &opened, &plan, &document, &args.running).await?;
+    unfinished.close();
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }

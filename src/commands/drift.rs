@@ -23,7 +23,7 @@ pub async fn run(context: &Context<'_>, args: &Selection) -> Result<Exit, Failur
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
-    let mut document = documented(&plan, &wish);
+    let mut document = documented(&plan, &wish.guards);
     document.drift = Some(drift(&plan));
     document.checksum = rsgsync_core::document::checksum(&document);
     context.print_plan(&plan, &document)?;

@@ -8,12 +8,14 @@ pub mod matrix;
 pub mod plan;
 pub mod profile;
 pub mod prove;
+pub mod rollback;
 pub mod validate;
 
 use std::process::ExitCode;
 
 use jiff::civil::Date;
 use rsgsync_core::document::{Document, document};
+use rsgsync_core::guard::GuardsInForce;
 use rsgsync_core::plan::Plan;
 
 use crate::args::{Format, Global};
@@ -85,8 +87,8 @@ impl Context<'_> {
 }
 
 /// A plan as a document, with the guards that were checked.
-pub fn documented(plan: &Plan, wish: &Wish) -> Document {
-    document(plan, &wish.guards, concat!("rsgsync ", env!("CARGO_PKG_VERSION")))
+pub fn documented(plan: &Plan, guards: &GuardsInForce) -> Document {
+    document(plan, guards, concat!("rsgsync ", env!("CARGO_PKG_VERSION")))
 }
 
 /// A document as JSON text.

@@ -14,7 +14,7 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
-    let document = documented(&plan, &wish);
+    let document = documented(&plan, &wish.guards);
     if let Some(file) = &args.out {
         std::fs::write(file, json(&document)?).map_err(|e| {
             Failure::new(format!("can't write the plan to {}: {e}", file.display()), "choose another --out")

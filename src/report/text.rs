@@ -246,6 +246,8 @@ fn why_added(rule: &StepRule) -> String {
     match &*rule.reasons {
         [] if rule.rule.direction == Direction::Ingress => "stays open: held or ignored".to_owned(),
         [] => "outbound is open".to_owned(),
+        // A rollback has no rows.
+        [one] if one.row.is_empty() => one.why.to_string(),
         [one] => format!("{}  [{}]", one.why, row(one)),
         [first, more @ ..] => format!("{}  [{} +{}]", first.why, row(first), more.len()),
     }
@@ -267,7 +269,11 @@ fn why_removed(group: &GroupPlan, rule: &StepRule) -> String {
             a <= d && c <= b
         }
     });
-    let why = if overlapping { "wider than anything requires" } else { "required by nothing" };
+    let why = match rule.reasons.first() {
+        Some(reason) => &reason.why,
+        None if overlapping => "wider than anything requires",
+        None => "required by nothing",
+    };
     if rule.description.is_empty() { why.to_owned() } else { format!("{why}; was “{}”", rule.description) }
 }
 

@@ -6,12 +6,14 @@ mod cloud;
 mod contract;
 mod faults;
 mod help;
+mod journals;
 mod journey;
 mod limits;
 mod links;
 mod orphans;
 mod ownership;
 mod picture;
+mod rollback;
 mod selection;
 #[path = "../support/mod.rs"]
 mod support;

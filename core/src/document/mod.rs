@@ -94,6 +94,9 @@ pub struct NetworkEntry {
     pub account: Option<String>,
     /// Where it is: region and VPC, the state file.
     pub place: Option<String>,
+    /// What tells this place from every other; absent where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// The inventory's own keys.
     pub at: serde_json::Map<String, Value>,
     /// `ok` or `error`.
@@ -179,7 +182,7 @@ pub struct StepEntry {
     pub resource: Option<String>,
     /// The rules that it adds, removes (`remove_rules`, `delete_group`) or describes.
     pub rules: Vec<RuleEntry>,
-    /// The rules that `replace_rules` removes.
+    /// The rules that `replace_rules` removes, or that `set_marks` takes marks off.
     pub removes: Vec<RuleEntry>,
     /// The marks that the group gets, with how we came to it.
     pub marks: Vec<String>,
@@ -208,7 +211,7 @@ pub struct RuleEntry {
     pub description: String,
     /// Why.
     pub reasons: Arc<[Reason]>,
-    /// In `observed`: the marks that the rule carries, `OWNER/CLUSTER`; read in shared groups only.
+    /// Of a step: the marks of ours that it gets or loses. Observed, in a shared group: all that it carries. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
 }
@@ -247,6 +250,9 @@ pub struct ObservedEntry {
     pub id: String,
     /// The cloud's revision, where it has one.
     pub revision: Option<String>,
+    /// Its description; absent where it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// `OWNER/CLUSTER=ORIGIN`.
     pub marks: Vec<String>,
     /// Its rules.

@@ -1,16 +1,17 @@
 //! A saved plan is read back, and proved again without asking the planner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::seal::checksum_of;
-use super::{Document, GroupEntry, ObservedEntry, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry};
-use crate::guard::{Guard, GuardSet};
+use super::{
+    Document, GroupEntry, ObservedEntry, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, seal::checksum_of,
+};
+use crate::guard::{Guard, GuardSet, GuardsInForce};
 use crate::inventory::Ownership;
-use crate::name::{GroupId, GroupMark, GroupName, Mark, NetworkName, Origin, Owner, RuleId};
+use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, NetworkName, Origin, Owner, RuleId};
 use crate::observed::{ObservedGroup, ObservedRule, Ours};
-use crate::plan::{Action, Step, StepRule};
+use crate::plan::{Action, Step, StepId, StepRule};
 use crate::proof::{Case, GroupCase, Proof, Witness, prove};
 use crate::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::{PortRange, Protocol, Traffic};
@@ -49,7 +50,9 @@ pub enum ReadError {
 pub struct Saved {
     /// The document.
     pub document: Document,
+    owner: Owner,
     steps: Vec<Step>,
+    observed: Vec<(NetworkName, ObservedGroup)>,
     groups: Vec<GroupCase>,
     trusted: Vec<Cidr>,
     gaps: Vec<(NetworkName, Atom, Rule)>,
@@ -59,22 +62,29 @@ pub struct Saved {
 impl Saved {
     /// Reads a saved plan; errors when it is damaged or of another version.
     pub fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|e| ReadError::Shape(e.to_string()))?;
+        Self::from_value(serde_json::from_slice(bytes).map_err(|e| ReadError::Shape(e.to_string()))?)
+    }
+
+    /// Reads a saved plan that stands within something else, as in a journal.
+    pub fn from_value(value: Value) -> Result<Self, ReadError> {
         match value.get("version") {
             Some(version) if version.as_u64() == Some(u64::from(VERSION)) => {}
             Some(Value::Number(other)) => return Err(ReadError::Version(other.as_u64().unwrap_or(0))),
             _ => return Err(ReadError::Shape("it has no `version`".to_owned())),
         }
-        let expected = checksum_of(value.clone());
+        // Of the file as it is: keys that a later program adds are sound, too.
+        let expected = checksum_of(&value);
         let document: Document = serde_json::from_value(value).map_err(|e| ReadError::Shape(e.to_string()))?;
         if document.checksum != expected {
             return Err(ReadError::Damaged { found: document.checksum, expected });
         }
+        let owner = Owner::new(&document.owner).map_err(|_| wrong("owner", &document.owner, "an owner"))?;
         let mut names = Names::default();
         let steps = document.steps.iter().enumerate().map(|(i, s)| step(s, &format!("steps[{i}]"), &mut names));
         let steps: Vec<Step> = steps.collect::<Result<_, _>>()?;
         let trusted = document.trusted.iter().map(|t| cidr(t, "trusted")).collect::<Result<_, _>>()?;
-        let groups = groups(&document, &mut names)?;
+        let observed = observed(&document, &mut names)?;
+        let groups = groups(&document, &owner, &observed, &mut names)?;
         let mut gaps = Vec::new();
         for (i, entry) in document.proof.gap_rules.iter().enumerate() {
             for r in &entry.rules {
@@ -82,13 +92,60 @@ impl Saved {
                 gaps.push((entry.network.clone(), names.atom(&entry.network, &entry.security_group), rule));
             }
         }
-        Ok(Self { document, steps, groups, trusted, gaps, names })
+        Ok(Self { document, owner, steps, observed, groups, trusted, gaps, names })
+    }
+
+    /// A step, by its number.
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        // The planner numbers steps from 1 in their order; a file may do otherwise.
+        let at = usize::try_from(id.0).unwrap_or(usize::MAX).saturating_sub(1);
+        self.steps.get(at).filter(|step| step.id == id).or_else(|| self.steps.iter().find(|step| step.id == id))
     }
 
     /// Proves the plan again, from nothing but what the file holds: the groups that its steps touch.
     pub fn prove(&self) -> Proof {
-        let Self { document: _, steps, groups, trusted, gaps, names: _ } = self;
+        let Self { document: _, owner: _, steps, observed: _, groups, trusted, gaps, names: _ } = self;
         prove(&Case { groups: groups.clone(), steps, trusted, gaps: gaps.clone() })
+    }
+
+    /// Whose plan it is.
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// The clusters of its inventory: with the owner, whose marks are ours.
+    pub fn clusters(&self) -> BTreeSet<ClusterName> {
+        clusters(&self.document)
+    }
+
+    /// The steps, in the plan's order; their atoms are those of [`Saved::text`].
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The groups that its steps touch, as they were read.
+    pub fn observed(&self) -> impl Iterator<Item = (&NetworkName, &ObservedGroup)> {
+        self.observed.iter().map(|(network, group)| (network, group))
+    }
+
+    /// The text of an atom of its rules and steps.
+    pub fn text(&self, network: &NetworkName, atom: Atom) -> &str {
+        self.names.text(network, atom)
+    }
+
+    /// Ranges that are not public, beside the private ones.
+    pub fn trusted(&self) -> &[Cidr] {
+        &self.trusted
+    }
+
+    /// What must not be open to public addresses in the groups that its steps touch, but for the guards of these names.
+    pub fn guards(&self, aside: &BTreeSet<String>) -> GuardsInForce {
+        let sets = self.groups.iter().map(|group| {
+            let mut set = group.guards.clone();
+            set.guards.retain(|guard| !aside.contains(&*guard.name));
+            ((group.network.clone(), self.text(&group.network, group.group).to_owned()), set)
+        });
+        GuardsInForce::of_sets(sets.collect())
     }
 
     /// A witness of [`Saved::prove`] in words.
@@ -105,23 +162,62 @@ impl Names {
     fn atom(&mut self, network: &NetworkName, text: &str) -> Atom {
         self.0.entry(network.clone()).or_default().intern(text)
     }
+
+    fn text(&self, network: &NetworkName, atom: Atom) -> &str {
+        self.0.get(network).map_or("", |atoms| atoms.text(atom))
+    }
 }
 
-fn groups(document: &Document, names: &mut Names) -> Result<Vec<GroupCase>, ReadError> {
-    let owner = Owner::new(&document.owner).map_err(|_| wrong("owner", &document.owner, "an owner"))?;
-    let clusters = document.clusters.clone().unwrap_or_default();
-    let ours = Ours { owner: &owner, clusters: &clusters };
-    let mut all: BTreeMap<(NetworkName, String), GroupCase> = BTreeMap::new();
+fn observed(document: &Document, names: &mut Names) -> Result<Vec<(NetworkName, ObservedGroup)>, ReadError> {
+    let mut groups = Vec::new();
     for (i, entry) in document.observed.iter().enumerate() {
-        let group = observed_group(entry, &format!("observed[{i}]"), names)?;
-        let declared = declared(document, entry)?;
-        let ownership = group.ownership(declared, ours);
-        let mut case = GroupCase::new(entry.network.clone(), group.atom, Some(&group), ownership, ours);
+        let place = format!("observed[{i}]");
+        let mut rules = Vec::with_capacity(entry.rules.len());
+        for (k, r) in entry.rules.iter().enumerate() {
+            let place = format!("{place}.rules[{k}]");
+            let (rule, id) = (rule(r, &place, &entry.network, names)?, rule_id(r));
+            let (description, marks) = (r.description.clone(), marks(&r.marks, &place)?);
+            rules.push(ObservedRule { rule, id, description, marks, weight: 1 });
+        }
+        let marks = entry.marks.iter().map(|text| group_mark(text, &place)).collect::<Result<Vec<_>, _>>()?;
+        let group = ObservedGroup {
+            atom: names.atom(&entry.network, &entry.security_group),
+            id: GroupId::new(&entry.id).map_err(|_| wrong(&place, &entry.id, "a group's id"))?,
+            name: GroupName::new(&entry.security_group)
+                .map_err(|_| wrong(&place, &entry.security_group, "a group's name"))?,
+            description: entry.description.clone(),
+            marks: marks.into_iter().map(|(mark, origin)| GroupMark { mark, origin }).collect(),
+            revision: entry.revision.clone(),
+            rules,
+        };
+        groups.push((entry.network.clone(), group));
+    }
+    Ok(groups)
+}
+
+/// The clusters whose marks are the plan's own.
+fn clusters(document: &Document) -> BTreeSet<ClusterName> {
+    let named = || document.groups.iter().map(|g| g.cluster.clone()).collect();
+    document.clusters.clone().unwrap_or_else(named)
+}
+
+fn groups(
+    document: &Document,
+    owner: &Owner,
+    observed: &[(NetworkName, ObservedGroup)],
+    names: &mut Names,
+) -> Result<Vec<GroupCase>, ReadError> {
+    let clusters = clusters(document);
+    let ours = Ours { owner, clusters: &clusters };
+    let mut all: BTreeMap<(NetworkName, String), GroupCase> = BTreeMap::new();
+    for ((network, group), entry) in observed.iter().zip(&document.observed) {
+        let ownership = group.ownership(declared(document, entry)?, ours);
+        let mut case = GroupCase::new(network.clone(), group.atom, Some(group), ownership, ours);
         if document.clusters.is_none() {
             // Whose marks are ours isn't said: what the plan takes away is taken for ours.
             (case.ownership, case.made) = (Ownership::Exclusive, true);
         }
-        all.insert((entry.network.clone(), entry.security_group.clone()), case);
+        all.insert((network.clone(), entry.security_group.clone()), case);
     }
     let touched = document.steps.iter().map(|s| (&s.network, &s.security_group));
     let required = document.required.iter().map(|r| (&r.network, &r.security_group));
@@ -154,36 +250,6 @@ fn declared(document: &Document, observed: &ObservedEntry) -> Result<Option<Owne
     word.map(Some).ok_or_else(|| wrong("groups", &entry.ownership, "an ownership"))
 }
 
-fn observed_group(entry: &ObservedEntry, place: &str, names: &mut Names) -> Result<ObservedGroup, ReadError> {
-    let ObservedEntry { network, security_group, id, revision, marks, rules } = entry;
-    let group_mark = |text: &String| {
-        let mark = text
-            .split_once('=')
-            .and_then(|(mark, origin)| Some(GroupMark { mark: Mark::parse(mark)?, origin: Origin::parse(origin)? }));
-        mark.ok_or_else(|| wrong(place, text, "a group's mark"))
-    };
-    let mark = |text: &String| Mark::parse(text).ok_or_else(|| wrong(place, text, "a mark"));
-    let mut read = |(k, r): (usize, &RuleEntry)| {
-        Ok(ObservedRule {
-            rule: rule(r, &format!("{place}.rules[{k}]"), network, names)?,
-            id: r.id.as_deref().and_then(|id| RuleId::new(id).ok()),
-            description: r.description.clone(),
-            marks: r.marks.iter().map(mark).collect::<Result<_, _>>()?,
-            weight: 1,
-        })
-    };
-    let rules = rules.iter().enumerate().map(&mut read).collect::<Result<_, _>>()?;
-    Ok(ObservedGroup {
-        atom: names.atom(network, security_group),
-        id: GroupId::new(id).map_err(|_| wrong(place, id, "a group's id"))?,
-        name: GroupName::new(security_group).map_err(|_| wrong(place, security_group, "a group's name"))?,
-        description: String::new(),
-        marks: marks.iter().map(group_mark).collect::<Result<_, _>>()?,
-        revision: revision.clone(),
-        rules,
-    })
-}
-
 fn guards(document: &Document, network: &NetworkName, group: &str) -> Result<GuardSet, ReadError> {
     let mut set = GuardSet::default();
     let here = format!("{network}/{group}");
@@ -202,10 +268,10 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
     let group = names.atom(&entry.network, &entry.security_group);
     let mut rules = |rules: &[RuleEntry], key: &str| -> Result<Vec<StepRule>, ReadError> {
         let read = |(i, r): (usize, &RuleEntry)| {
-            let rule = rule(r, &format!("{place}.{key}[{i}]"), &entry.network, names)?;
-            let id = r.id.as_deref().and_then(|id| RuleId::new(id).ok());
+            let place = format!("{place}.{key}[{i}]");
+            let (rule, id, marks) = (rule(r, &place, &entry.network, names)?, rule_id(r), marks(&r.marks, &place)?);
             let (description, reasons) = (r.description.clone(), r.reasons.clone());
-            Ok(StepRule { rule, id, description, marks: Vec::new(), reasons })
+            Ok(StepRule { rule, id, description, marks, reasons })
         };
         rules.iter().enumerate().map(read).collect()
     };
@@ -225,10 +291,24 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
         resource: entry.resource.clone(),
         adds,
         removes,
-        group_marks: Vec::new(),
-        group_unmarks: Vec::new(),
+        group_marks: entry.marks.iter().map(|text| group_mark(text, place)).collect::<Result<_, _>>()?,
+        group_unmarks: marks(&entry.unmarks, place)?,
         description: None,
     })
+}
+
+fn rule_id(entry: &RuleEntry) -> Option<RuleId> {
+    entry.id.as_deref().and_then(|id| RuleId::new(id).ok())
+}
+
+fn marks(texts: &[String], place: &str) -> Result<Vec<Mark>, ReadError> {
+    texts.iter().map(|text| Mark::parse(text).ok_or_else(|| wrong(place, text, "a mark"))).collect()
+}
+
+/// Reads `OWNER/CLUSTER=made`.
+fn group_mark(text: &str, place: &str) -> Result<(Mark, Origin), ReadError> {
+    let parsed = text.split_once('=').and_then(|(mark, origin)| Some((Mark::parse(mark)?, Origin::parse(origin)?)));
+    parsed.ok_or_else(|| wrong(place, text, "a group's mark"))
 }
 
 fn wrong(place: &str, value: impl ToString, wanted: &'static str) -> ReadError {

@@ -20,32 +20,52 @@ pub(super) fn digest(document: &Document) -> String {
     let accounts: Vec<_> = document.networks.iter().map(|n| (&n.name, &n.provider, &n.account, &n.place)).collect();
     let ids: Vec<_> = document.observed.iter().map(|o| (&o.network, &o.security_group, &o.id)).collect();
     let approved = serde_json::json!({ "accounts": accounts, "groups": ids, "steps": document.steps });
-    sha256(&canonical(&approved))
+    let mut text = String::new();
+    canonical(&approved, &mut text);
+    sha256(&text)
 }
 
 /// SHA-256 of the document without its checksum.
 pub fn checksum(document: &Document) -> String {
-    checksum_of(serde_json::to_value(document).unwrap_or_default())
+    checksum_of(&serde_json::to_value(document).unwrap_or_default())
 }
 
-/// The same of a document as it stands in a file, with fields that this program may not know.
-pub(super) fn checksum_of(mut value: Value) -> String {
-    if let Value::Object(fields) = &mut value {
-        fields.remove("checksum");
+/// The same of a document that was read.
+pub(super) fn checksum_of(document: &Value) -> String {
+    let mut text = String::new();
+    match document {
+        Value::Object(fields) => {
+            let without = fields.iter().filter(|(key, _)| *key != "checksum");
+            object(without, &mut text);
+        }
+        other => canonical(other, &mut text),
     }
-    sha256(&canonical(&value))
+    sha256(&text)
 }
 
 /// JSON with sorted keys and no spaces, whatever order the library keeps.
-fn canonical(value: &Value) -> String {
+fn canonical(value: &Value, out: &mut String) {
     match value {
-        Value::Object(fields) => {
-            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
-            let fields: Vec<String> =
-                sorted.into_iter().map(|(k, v)| format!("{}:{}", Value::from(k.as_str()), canonical(v))).collect();
-            format!("{{{}}}", fields.join(","))
+        Value::Object(fields) => object(fields.iter(), out),
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                out.push_str(if i > 0 { "," } else { "" });
+                canonical(item, out);
+            }
+            out.push(']');
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        scalar => scalar.to_string(),
+        scalar => {
+            let _ = write!(out, "{scalar}");
+        }
     }
+}
+
+fn object<'a>(fields: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut String) {
+    out.push('{');
+    for (i, (key, value)) in fields.collect::<BTreeMap<_, _>>().into_iter().enumerate() {
+        let _ = write!(out, "{}{}:", if i > 0 { "," } else { "" }, Value::from(key.as_str()));
+        canonical(value, out);
+    }
+    out.push('}');
 }

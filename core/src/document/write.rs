@@ -137,6 +137,7 @@ fn network_entry(network: &NetworkPlan) -> NetworkEntry {
         provider: network.network.provider.to_owned(),
         account: observed.ok().and_then(|o| o.account.clone()),
         place: observed.ok().map(|o| o.place.clone()),
+        identity: observed.ok().and_then(|o| o.identity.clone()),
         at: network.network.at.clone(),
         status: if observed.is_ok() { "ok" } else { "error" }.to_owned(),
         error: observed.err().cloned(),
@@ -197,7 +198,7 @@ fn step_entry(step: &Step, network: &NetworkPlan) -> StepEntry {
     let entries = |rules: &[StepRule]| rules.iter().map(|r| step_rule_entry(r, network)).collect::<Vec<_>>();
     let (adds, removes) = (entries(&step.adds), entries(&step.removes));
     let (rules, removes) = match step.action {
-        Action::ReplaceRules => (adds, removes),
+        Action::ReplaceRules | Action::SetMarks => (adds, removes),
         Action::RemoveRules | Action::DeleteGroup => (removes, Vec::new()),
         _ if adds.is_empty() => (removes, Vec::new()),
         _ => (adds, Vec::new()),
@@ -222,11 +223,12 @@ fn step_rule_entry(rule: &StepRule, network: &NetworkPlan) -> RuleEntry {
         id: rule.id.as_ref().map(ToString::to_string),
         description: rule.description.clone(),
         reasons: rule.reasons.clone(),
+        marks: rule.marks.iter().map(ToString::to_string).collect(),
         ..rule_entry(&rule.rule, network)
     }
 }
 
-/// A rule in the contract's words; without id, description and reasons.
+/// A rule in the contract's words; without id, description, reasons and marks.
 pub fn rule_entry(rule: &Rule, network: &NetworkPlan) -> RuleEntry {
     let (from_port, to_port) = ports(rule.traffic);
     RuleEntry {
@@ -295,6 +297,7 @@ fn observed_entries(plan: &Plan, touched: &BTreeSet<(&NetworkName, Atom)>) -> Ve
                 security_group: group.name.to_string(),
                 id: group.id.to_string(),
                 revision: group.revision.clone(),
+                description: group.description.clone(),
                 marks: group.marks.iter().map(ToString::to_string).collect(),
                 rules: rules.collect(),
             });

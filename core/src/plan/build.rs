@@ -8,7 +8,7 @@ use super::draft::Draft;
 use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, doomed, orphans, pruned};
-use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError};
+use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, ids_lost};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
 use crate::flow::{Ask, Flows, Unopened, Why};
@@ -116,8 +116,9 @@ pub fn plan(
         draft.untouched(name, observed, &groups, &doomed, ours);
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
-    let (networks, steps, proof) = draft.finish(inventory)?;
+    let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
     let mut notes: Vec<String> = adopted_from(&networks).collect();
+    notes.extend(ids_lost(&networks, &steps));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
     let blast = blast(&networks, &steps, options.max_removals);
     let mut unopened: Vec<_> = flows.unopened.iter().chain(&desired.unopened).cloned().collect();

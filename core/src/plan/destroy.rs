@@ -6,7 +6,7 @@ use super::build::{NetworkInput, network_plan, whereabouts};
 use super::draft::Draft;
 use super::going::{Going, Stays};
 use super::orphan::orphans;
-use super::{Plan, PlanError};
+use super::{Plan, PlanError, ids_lost};
 use crate::desired::{Desired, DesiredNetwork};
 use crate::flow::{End, Flow, Flows, Reason};
 use crate::guard::GuardsInForce;
@@ -83,7 +83,8 @@ pub fn destroy(
         }
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
-    let (networks, steps, proof) = draft.finish(inventory)?;
+    let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
+    let notes = ids_lost(&networks, &steps);
     Ok(Plan {
         owner: inventory.owner.clone(),
         clusters,
@@ -96,7 +97,7 @@ pub fn destroy(
         assumed: Vec::new(),
         elsewhere: Vec::new(),
         lost: lost(inventory, flows, destroyed),
-        notes: Vec::new(),
+        notes,
         blast: None,
     })
 }

@@ -8,11 +8,10 @@ use super::order::{GroupCalls, order};
 use super::quota::full_networks;
 use super::{GroupPlan, NetworkPlan, PlanError, Step};
 use crate::guard::GuardsInForce;
-use crate::inventory::Inventory;
 use crate::name::NetworkName;
 use crate::observed::{Observed, Ours};
 use crate::proof::{Case, GroupCase, Proof, prove};
-use crate::rule::{Atom, Rule};
+use crate::rule::{Atom, Cidr, Rule};
 
 /// What the networks have given so far.
 #[derive(Default)]
@@ -90,7 +89,7 @@ impl Draft {
     }
 
     /// The networks, their steps in order, and the proof; all reasons against the plan at once.
-    pub fn finish(mut self, inventory: &Inventory) -> Result<(Vec<NetworkPlan>, Vec<Step>, Proof), Vec<PlanError>> {
+    pub fn finish(mut self, trusted: &[Cidr]) -> Result<(Vec<NetworkPlan>, Vec<Step>, Proof), Vec<PlanError>> {
         self.errors.extend(left_out(&self.networks, &self.calls));
         self.errors.extend(full_networks(&self.networks, &self.calls));
         let Self { networks, calls, cases, gaps, errors } = self;
@@ -98,7 +97,7 @@ impl Draft {
             return Err(errors);
         }
         let steps = order(calls, &made_elsewhere(&networks));
-        let proof = prove(&Case { groups: cases, steps: &steps, trusted: &inventory.trusted, gaps });
+        let proof = prove(&Case { groups: cases, steps: &steps, trusted, gaps });
         Ok((networks, steps, proof))
     }
 }

@@ -76,6 +76,16 @@ pub enum PlanError {
         /// Where they are.
         place: String,
     },
+    /// A network of a run that is to be rolled back is another place now.
+    #[error("network `{network}` was {then} when the run was planned, and is {now} now")]
+    OtherPlace {
+        /// The network.
+        network: NetworkName,
+        /// Where it was.
+        then: String,
+        /// Where it is.
+        now: String,
+    },
     /// The inventory names one security group in two ways.
     #[error("network `{network}`: `{one}` and `{two}` are the same security group")]
     NamedTwice {
@@ -177,6 +187,7 @@ impl PlanError {
     pub fn help(&self) -> String {
         let help = match self {
             Self::LeftOut { cluster, .. } => return format!("add `--cluster {cluster}`, or apply that cluster first"),
+            Self::OtherPlace { .. } => "use the credentials of then, and run it in the same folder",
             Self::SamePlace { .. } => "give the clusters one network",
             Self::NamedTwice { .. } => "name it the same way everywhere: its groups then share it",
             Self::SharedGroupMissing { .. } => "check the name, or write `create: true` beside `ownership: shared`",

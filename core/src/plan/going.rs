@@ -170,7 +170,7 @@ pub(super) fn release(
     stuck
 }
 
-fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
+pub(super) fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
     let (id, description) = (rule.id.clone(), rule.description.clone());
     StepRule { rule: rule.rule, id, description, marks, reasons: Arc::default() }
 }

@@ -187,16 +187,27 @@ fn in_waves(
         }
         Err(full) => return Err(full),
     };
+    Ok((in_turns(changes, waves), gaps))
+}
+
+/// The changes of each wave; the first has all but later additions and removals.
+pub(super) fn in_turns(changes: GroupChanges, waves: Vec<Wave>) -> Vec<GroupChanges> {
+    let group = changes.group;
     let mut first = Some(changes);
     let in_order = waves.into_iter().map(|Wave { adds, removes }| match first.take() {
         Some(all) => GroupChanges { adds, removes, ..all },
-        None => GroupChanges { group: Some(plan.atom), adds, removes, ..GroupChanges::default() },
+        None => GroupChanges { group, adds, removes, ..GroupChanges::default() },
     });
-    Ok((in_order.collect(), gaps))
+    in_order.collect()
 }
 
 /// The arithmetic of a quota without room.
-fn no_room(input: &NetworkInput<'_>, plan: &GroupPlan, existing: &ObservedGroup, full: QuotaUse) -> PlanError {
+pub(super) fn no_room(
+    input: &NetworkInput<'_>,
+    plan: &GroupPlan,
+    existing: &ObservedGroup,
+    full: QuotaUse,
+) -> PlanError {
     let mut parts = full.what.split(' ');
     let (direction, family) = (parts.next(), parts.next());
     let counts = |rule: &Rule| {

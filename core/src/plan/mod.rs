@@ -1,5 +1,6 @@
 //! Differences become a plan: steps in a partial order, what each group was and will be, and the proof.
 
+mod back;
 mod blast;
 mod build;
 mod destroy;
@@ -10,7 +11,9 @@ mod group;
 mod order;
 mod orphan;
 mod quota;
+mod rollback;
 mod step;
+mod undo;
 mod waves;
 
 pub use build::{NetworkInput, PlanOptions, plan};
@@ -18,6 +21,7 @@ pub use destroy::{destroy, split_flows};
 pub use error::{NetworkCount, PlanError};
 pub use orphan::{Orphan, Prune};
 pub use quota::{QuotaUse, quota_use};
+pub use rollback::{Begun, rollback, rollback_scopes};
 pub use step::*;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +115,17 @@ impl NetworkPlan {
             None => self.atoms.text(atom),
         }
     }
+}
+
+/// What no rollback brings back: the ids of groups that steps delete.
+fn ids_lost(networks: &[NetworkPlan], steps: &[Step]) -> Vec<String> {
+    let deleted = steps.iter().filter(|s| s.action == Action::DeleteGroup);
+    let lost = deleted.filter_map(|step| {
+        let network = networks.iter().find(|n| n.network.name == step.network)?;
+        let ObservedGroup { id, name, .. } = network.observed_group(step.group)?;
+        Some(format!("`{name}` loses its id {id} for good: a rollback makes the group again under another"))
+    });
+    lost.collect()
 }
 
 /// How a group stands.

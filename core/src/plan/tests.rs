@@ -12,6 +12,8 @@ use crate::rule::{Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
 
+mod rollback;
+
 pub(super) struct Aws(pub(super) Dialect);
 
 impl Pack for Aws {

@@ -153,6 +153,8 @@ pub(crate) struct FileRule {
     /// A rule copied from a plan has them; a cloud doesn't.
     #[serde(default, skip_serializing)]
     reasons: serde::de::IgnoredAny,
+    #[serde(default, skip_serializing)]
+    marks: serde::de::IgnoredAny,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -347,8 +349,19 @@ type Wrong = (&'static str, String);
 
 /// What a rule lets through; `resolve` gives the id of a group that it names.
 pub(crate) fn read_permission(rule: FileRule, resolve: &dyn Fn(&str) -> Option<String>) -> Result<Permission, Wrong> {
-    let FileRule { id: _, direction, tags: _, protocol, family, from_port, to_port, peer, description: _, reasons: _ } =
-        rule;
+    let FileRule {
+        id: _,
+        direction,
+        tags: _,
+        protocol,
+        family,
+        from_port,
+        to_port,
+        peer,
+        description: _,
+        reasons: _,
+        marks: _,
+    } = rule;
     let traffic = read_traffic(&protocol, from_port, to_port)?;
     let (peer, of_peer) = read_peer(peer, resolve)?;
     if family.is_some_and(|family| read_family(family) != of_peer) {
@@ -485,5 +498,6 @@ fn write_rule(rule: &GroupRule, world: &World) -> FileRule {
         peer: written,
         description: description.clone(),
         reasons: serde::de::IgnoredAny,
+        marks: serde::de::IgnoredAny,
     }
 }

@@ -279,12 +279,14 @@ async fn the_journal_has_an_intent_before_and_an_outcome_after_each_call() {
         .events()
         .iter()
         .map(|event| match event {
-            Event::Header { version, plan } => format!("header {version} {plan}"),
+            Event::Header { version, command: _, plan } => format!("header {version} {plan}"),
             Event::Intent { step } => format!("intent {}", step.0),
             Event::Outcome { step, ok, group_id, .. } => {
                 format!("outcome {} {ok} {}", step.0, group_id.as_deref().unwrap_or("-"))
             }
+            Event::ReadBack { steps } => format!("read back {steps:?}"),
             Event::End { done, failed, skipped } => format!("end {done} {failed} {skipped}"),
+            Event::Closed {} => "closed".to_owned(),
         })
         .collect();
     let made = "outcome 1 true sg-00000000000000002"; // sg-1 has the first number

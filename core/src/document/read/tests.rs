@@ -105,7 +105,7 @@ fn a_plan_of_before_marks_were_saved_is_still_read_and_proved() {
 fn a_plan_with_fields_of_a_later_program_is_not_taken_for_damaged() {
     let mut plan = saved();
     plan["later"] = "word".into();
-    plan["checksum"] = checksum_of(plan.clone()).into();
+    plan["checksum"] = checksum_of(&plan).into();
     assert!(read(&plan).unwrap().prove().holds());
 }
 
