@@ -1,5 +1,7 @@
 //! An inventory goes all the way: read, worked out, planned on empty clouds, saved, and proved again.
 
+use std::sync::LazyLock;
+
 use jiff::civil::{Date, date};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use rsgsync_core::desired::desired;
@@ -11,6 +13,9 @@ use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, plan};
 use rsgsync_core::profile::Catalog;
 use rsgsync_simulated::Simulated;
+
+/// Parsed once.
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::shipped);
 
 const TODAY: Date = date(2026, 11, 26);
 
@@ -31,7 +36,7 @@ const PROVIDERS: &[ProviderSpec] = &[
 pub fn go(inventory: &[u8], files: Option<&str>) {
     let source = Source { path: "fuzz.yaml".into(), folder: "dir".into(), bytes: inventory.to_vec() };
     let read = |_: &std::path::Path| files.map(str::to_owned).ok_or_else(|| "there is no such file".to_owned());
-    match parse(&[source], &Catalog::shipped(), PROVIDERS, TODAY, &read) {
+    match parse(&[source], &CATALOG, PROVIDERS, TODAY, &read) {
         Err(problems) => problems.iter().for_each(show),
         Ok(parsed) => {
             parsed.warnings.iter().for_each(show);

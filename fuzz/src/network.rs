@@ -21,6 +21,8 @@ use crate::packets::{FIRST_PORT, PORTS};
 pub const GROUPS: usize = 4;
 const NAMES: [&str; GROUPS] = ["web", "db", "etcd", "bastion"];
 const IDS: [&str; GROUPS] = ["sg-0a", "sg-0b", "sg-0c", "sg-0d"];
+/// The most rules of a group, there or wanted.
+const RULES: usize = 5;
 /// The prefix list that rules may name.
 pub const LIST: &str = "pl-0a";
 /// Whose inventory it is.
@@ -135,7 +137,7 @@ struct SmallWish {
     create: bool,
     strict: bool,
     dual: bool,
-    rules: Vec<(SmallRule, bool)>,
+    rules: [Option<(SmallRule, bool)>; RULES],
     held: Option<(bool, SmallTraffic)>,
     ignored: Option<SmallTraffic>,
 }
@@ -143,7 +145,7 @@ struct SmallWish {
 #[derive(Debug, Clone, Arbitrary)]
 struct SmallThere {
     marks: [u8; MARKS.len()],
-    rules: Vec<(SmallRule, u8, u8)>,
+    rules: [Option<(SmallRule, u8, u8)>; RULES],
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -297,7 +299,7 @@ impl SmallThere {
         let origin = |which: u8| [None, Some(Origin::Made), Some(Origin::Adopted), Some(Origin::Joined)][usize::from(which % 4)];
         let marks = (0..MARKS.len()).filter_map(|i| Some(GroupMark { mark: mark(i), origin: origin(self.marks[i])? }));
         let mut rules: Vec<ObservedRule> = Vec::new();
-        for (small, marks, description) in self.rules.iter().take(6) {
+        for (small, marks, description) in self.rules.iter().flatten() {
             for rule in dialect.project(small.rule(names, |group| names.ids[group])) {
                 // No cloud has a rule twice.
                 if rules.iter().all(|other| other.rule != rule) {
@@ -323,7 +325,7 @@ impl SmallWish {
         let in_cluster = |which: &usize| [1, 2, 3][usize::from(self.members % 3)] >> which & 1 == 1;
         let member = |which| (cluster(which), NodeGroupName::new(NAMES[group]).expect("a name"));
         let mut rules: BTreeMap<Rule, BTreeSet<Reason>> = BTreeMap::new();
-        for (small, row) in self.rules.iter().take(6) {
+        for (small, row) in self.rules.iter().flatten() {
             let row: Arc<str> = ROWS[usize::from(*row)].into();
             let reason = Reason { cluster: cluster(0), profile: "p@1".into(), row, why: "because".into() };
             rules.entry(small.rule(names, named)).or_default().insert(reason);
