@@ -62,7 +62,8 @@ for target in "${targets[@]}"; do
   mkdir -p "corpus/$target" "artifacts/$target" "$made/$target"
   seeds "$target" | while read -r file; do cp "$file" "$made/$target"; done
   # The words of the seeds, for texts to be made of.
-  cat /dev/null "$made/$target"/* | grep -oE '[a-z][a-z0-9_-]{2,}' | sort -u | sed 's/.*/"&"/' >"$made/$target.dict" || true
+  { grep -ahoE '[a-z][a-z0-9_-]{2,}' "$made/$target"/* || true; echo 65535; echo 4294967295; echo 18446744073709551615; } |
+    sort -u | sed 's/.*/"&"/' >"$made/$target.dict"
   echo "fuzz $target"
   if ! "$built/$target" "${bounds[@]}" -timeout=10 -rss_limit_mb=1024 -dict="$made/$target.dict" -print_final_stats=1 \
     -verbosity=0 -artifact_prefix="artifacts/$target/" "corpus/$target" "$made/$target" >"$made/$target.log" 2>&1; then

@@ -30,8 +30,7 @@ impl<'a> Scene<'a> {
     pub fn new(small: &'a Small) -> Self {
         let (names, pack) = (Names::default(), small.pack());
         let (groups, desired) = (small.there(&names, pack.dialect()), small.desired(&names));
-        let (owner, clusters) =
-            (Owner::new(OWNER).expect("a name"), inventory().clusters.keys().cloned().collect());
+        let (owner, clusters) = (Owner::new(OWNER).expect("a name"), inventory().clusters.keys().cloned().collect());
         Self { small, names, pack, options: small.options(), desired, owner, clusters, groups }
     }
 
@@ -72,7 +71,12 @@ impl<'a> Scene<'a> {
         };
         let groups = self.groups.iter().enumerate().filter_map(read).collect();
         let observed = Observed { groups, limits: self.small.limits(), ..Observed::default() };
-        NetworkInput { network: inventory().networks[&network()].clone(), observed: Ok(observed), pack: &self.pack, calls: 0 }
+        NetworkInput {
+            network: inventory().networks[&network()].clone(),
+            observed: Ok(observed),
+            pack: &self.pack,
+            calls: 0,
+        }
     }
 
     /// Whether the wish can't be had, whatever the quota.
@@ -84,7 +88,9 @@ impl<'a> Scene<'a> {
                     let others = group.marks.iter().any(|m| !self.ours().is(&m.mark));
                     others && !self.options.take_over && self.ownership(group, wish) == Ownership::Exclusive
                 }
-                None => wish.atom == self.names.id(which) || (wish.ownership == Some(Ownership::Shared) && !wish.create),
+                None => {
+                    wish.atom == self.names.id(which) || (wish.ownership == Some(Ownership::Shared) && !wish.create)
+                }
             };
             let peers = wish.rules.iter().filter_map(|r| self.names.group(r.rule.peer.group()?));
             refused || peers.into_iter().any(|peer| self.groups[peer].is_none() && !is_wished(peer))
@@ -174,7 +180,8 @@ impl<'a> Scene<'a> {
         let group = self.groups[which].as_mut().expect("the group is there");
         let full_before = counts(&group.rules, self.pack.dialect());
         let find = |rules: &[ObservedRule], wanted: &StepRule| {
-            let same = |r: &ObservedRule| r.rule == names.by_id(wanted.rule) && (wanted.id.is_none() || r.id == wanted.id);
+            let same =
+                |r: &ObservedRule| r.rule == names.by_id(wanted.rule) && (wanted.id.is_none() || r.id == wanted.id);
             rules.iter().position(same).unwrap_or_else(|| panic!("{step:?}: there is no {wanted:?}"))
         };
         match action {

@@ -12,6 +12,7 @@ use rsgsync_core::inventory::{Inventory, PlaceKind, Problem, ProviderSpec, Sourc
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{NetworkInput, Plan, PlanOptions, plan};
 use rsgsync_core::profile::Catalog;
+use rsgsync_core::world::world;
 use rsgsync_simulated::Simulated;
 
 /// Parsed once.
@@ -83,8 +84,9 @@ fn worked_out(inventory: &Inventory) {
     }
 }
 
-/// Saves a plan and proves what was saved.
+/// Says what a plan opens to the world, saves it, and proves what was saved.
 pub fn save(plan: &Plan, guards: &GuardsInForce) {
+    world(plan);
     let saved = serde_json::to_vec(&document(plan, guards, "fuzz")).expect("a document is JSON");
     let proof = Saved::read(&saved).expect("what was saved can be read").prove();
     assert_eq!(proof.holds(), plan.proof.holds(), "{:?}", proof.witness);

@@ -36,7 +36,8 @@ const DESCRIPTIONS: [&str; 3] = ["", "by hand", "kubernetes.io/rule/nlb/health=a
 const ROWS: [&str; 2] = ["a", "b"];
 
 static INVENTORY: LazyLock<Inventory> = LazyLock::new(|| {
-    let cluster = "{ network: eu, profile: downstream-node-pools, groups: { all: { roles: [etcd, controlplane, worker] } } }";
+    let cluster =
+        "{ network: eu, profile: downstream-node-pools, groups: { all: { roles: [etcd, controlplane, worker] } } }";
     let staging = cluster.replace("worker] }", "worker], security_group: other }");
     let text = format!(
         "version: 1\nowner: {OWNER}\nnetworks: {{ eu: {{ simulated: {{}} }} }}\nclusters:\n  prod: {cluster}\n  staging: {staging}\n"
@@ -296,7 +297,8 @@ fn mark(which: usize) -> Mark {
 
 impl SmallThere {
     fn group(&self, names: &Names, dialect: &Dialect) -> Group {
-        let origin = |which: u8| [None, Some(Origin::Made), Some(Origin::Adopted), Some(Origin::Joined)][usize::from(which % 4)];
+        let origin =
+            |which: u8| [None, Some(Origin::Made), Some(Origin::Adopted), Some(Origin::Joined)][usize::from(which % 4)];
         let marks = (0..MARKS.len()).filter_map(|i| Some(GroupMark { mark: mark(i), origin: origin(self.marks[i])? }));
         let mut rules: Vec<ObservedRule> = Vec::new();
         for (small, marks, description) in self.rules.iter().flatten() {

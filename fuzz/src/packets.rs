@@ -30,9 +30,8 @@ enum End {
 }
 
 fn ends() -> impl Iterator<Item = End> {
-    let addresses = (0..=8).flat_map(|last: u16| {
-        [IpAddr::from([10, 0, 0, last as u8]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last])]
-    });
+    let addresses = (0..=8)
+        .flat_map(|last: u16| [IpAddr::from([10, 0, 0, last as u8]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, last])]);
     let public = ["203.0.113.1", "2001:db8::1"].map(|text| text.parse().expect("an address"));
     let families = [Family::Ipv4, Family::Ipv6];
     let groups = (0..GROUPS).flat_map(move |group| families.map(|family| End::Group(group, family)));
@@ -105,7 +104,8 @@ fn is_on(traffic: Traffic, (protocol, port): Point) -> bool {
     }
     let [kind, code] = port.to_be_bytes();
     let of_port = traffic.ports().is_none_or(|ports| (ports.from()..=ports.to()).contains(&port));
-    let of_kind = traffic.icmp_type_code().is_none_or(|(t, c)| t.is_none_or(|t| t == kind) && c.is_none_or(|c| c == code));
+    let of_kind =
+        traffic.icmp_type_code().is_none_or(|(t, c)| t.is_none_or(|t| t == kind) && c.is_none_or(|c| c == code));
     of_port && of_kind
 }
 
