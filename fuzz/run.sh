@@ -44,7 +44,7 @@ YAML
   "$program" apply --quiet --yes -i small.yaml
   sed 's/203.0.113/198.51.100/' small.yaml >other.yaml
   "$program" plan --quiet -i other.yaml --out change.json
-) >/dev/null 2>&1
+) >"$made/log" 2>&1 || { cat "$made/log" >&2; exit 1; }
 
 # Files of the repository, and those made above, that a target starts from.
 seeds() {
@@ -67,8 +67,9 @@ for target in "${targets[@]}"; do
   echo "fuzz $target"
   if ! "$built/$target" "${bounds[@]}" -timeout=10 -rss_limit_mb=1024 -dict="$made/$target.dict" -print_final_stats=1 \
     -verbosity=0 -artifact_prefix="artifacts/$target/" "corpus/$target" "$made/$target" >"$made/$target.log" 2>&1; then
-    grep -aE 'panicked|SUMMARY|ERROR|Test unit written|^  left|^ right' -A3 "$made/$target.log" || tail -50 "$made/$target.log"
-    echo "fuzz $target found an input, in fuzz/artifacts/$target; once more: $built/$target fuzz/artifacts/$target/FILE" >&2
+    grep -aE 'panicked at|ERROR: libFuzzer' -A1 "$made/$target.log" >&2 || tail -50 "$made/$target.log" >&2
+    input=$(sed -n 's/.*Test unit written to //p' "$made/$target.log" | tail -1)
+    echo "error: fuzz $target failed; once more: $(realpath "$built/$target") $(realpath "${input:-.}")" >&2
     exit 1
   fi
   grep -a 'stat::' "$made/$target.log" | sed 's/^/  /'

@@ -389,10 +389,10 @@ impl PacketSet {
 
     /// The rule that lets through exactly this set, where one does; as [`PacketSet::cover`], without every box that fits.
     pub fn as_rule(&self, direction: Direction) -> Option<Rule> {
-        match (&self.v4.0[..], &self.v6.0[..], self.opaque.is_empty()) {
-            ([stretch], [], true) => exactly(stretch, Family::Ipv4, direction),
-            ([], [stretch], true) => exactly(stretch, Family::Ipv6, direction),
-            ([], [], false) => match self.cover(direction)[..] {
+        match (&self.v4.0[..], &self.v6.0[..], &self.opaque.0[..]) {
+            ([stretch], [], []) => exactly(stretch, Family::Ipv4, direction),
+            ([], [stretch], []) => exactly(stretch, Family::Ipv6, direction),
+            ([], [], _) => match self.cover(direction)[..] {
                 [one] => Some(one),
                 _ => None,
             },
@@ -403,7 +403,7 @@ impl PacketSet {
     /// The traffic of all its packets, whoever the peer.
     pub fn traffic(&self) -> TrafficSet {
         let addresses = self.v4.0.iter().chain(&self.v6.0).map(|stretch| &stretch.traffic);
-        addresses.chain(self.opaque.values()).flat_map(TrafficSet::iter).collect()
+        addresses.chain(self.opaque.0.iter().map(|(_, traffic)| traffic)).flat_map(TrafficSet::iter).collect()
     }
 
     /// Rules that let through exactly this set: for each peer the fewest, none inside the others together; sorted.

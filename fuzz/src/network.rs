@@ -226,7 +226,15 @@ impl Small {
             Some(small) => small.there.as_ref().map(|there| there.group(names, dialect)),
             None => self.bastion.then(|| Group { marks: Vec::new(), rules: Vec::new() }),
         };
-        std::array::from_fn(of)
+        let mut groups: [Option<Group>; GROUPS] = std::array::from_fn(of);
+        // No cloud has a rule that refers to a group which isn't there.
+        let is_there = std::array::from_fn::<bool, GROUPS, _>(|group| groups[group].is_some());
+        for group in groups.iter_mut().flatten() {
+            group
+                .rules
+                .retain(|r| r.rule.peer.group().and_then(|atom| names.group(atom)).is_none_or(|of| is_there[of]));
+        }
+        groups
     }
 
     /// What is wanted.
@@ -236,7 +244,7 @@ impl Small {
         let wishes = self.groups.iter().enumerate().filter_map(|(i, group)| Some((i, group.wish.as_ref()?)));
         let mut groups: Vec<DesiredGroup> = wishes.map(|(i, wish)| wish.group(i, names, &named)).collect();
         groups.sort_by(|a, b| a.security_group.as_str().cmp(b.security_group.as_str()));
-        let part = DesiredNetwork { atoms: names.atoms.clone(), groups };
+        let part = DesiredNetwork { atoms: names.atoms.clone(), groups, ..DesiredNetwork::default() };
         Desired { networks: [(network(), part)].into(), ..Desired::default() }
     }
 
@@ -247,8 +255,8 @@ impl Small {
             add_only,
             tidy,
             take_over,
-            max_removals: None,
             allow_gap: if gap { BTreeSet::from([ROWS[0].to_owned()]) } else { BTreeSet::new() },
+            ..PlanOptions::default()
         }
     }
 
