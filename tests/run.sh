@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test, with every service that they need: LocalStack, Keystone and Neutron are installed into localstack/run
-# and started.
+# Runs the fuzz targets for a moment (unless arguments select tests), then every test, with every service that they need:
+# LocalStack, Keystone and Neutron are installed into localstack/run and started.
 # usage: bash tests/run.sh [ARGUMENTS OF THE TEST RUNNER]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,8 +13,16 @@ done
 
 # The program is built first, alone: the largest crate takes gigabytes.
 cargo build --locked --workspace
-if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --locked --workspace --no-fail-fast "$@"
-else
-  cargo test --locked --workspace --no-fail-fast "$@"
+
+# Fuzzing goes first, so that the summary of the tests comes last; they run even if it finds something.
+status=0
+if [ $# -eq 0 ]; then
+  RSGSYNC=$(realpath "${CARGO_TARGET_DIR:-target}/debug/rsgsync") bash fuzz/run.sh || status=$?
 fi
+
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --locked --workspace --no-fail-fast "$@" || status=$?
+else
+  cargo test --locked --workspace --no-fail-fast "$@" || status=$?
+fi
+exit "$status"

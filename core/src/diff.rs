@@ -237,8 +237,7 @@ fn fewest(goal: &PacketSet, mut missing: PacketSet, direction: Direction) -> Vec
         if here.is_empty() {
             continue;
         }
-        let exact = if here.carries(&rule) { vec![rule] } else { here.cover(direction) };
-        let add = if let [one] = exact[..] { one } else { rule };
+        let add = here.as_rule(direction).unwrap_or(rule);
         missing.remove(&add);
         adds.push(add);
     }

@@ -387,6 +387,25 @@ impl PacketSet {
         }
     }
 
+    /// The rule that lets through exactly this set, where one does; as [`PacketSet::cover`], without every box that fits.
+    pub fn as_rule(&self, direction: Direction) -> Option<Rule> {
+        match (&self.v4.0[..], &self.v6.0[..], &self.opaque.0[..]) {
+            ([stretch], [], []) => exactly(stretch, Family::Ipv4, direction),
+            ([], [stretch], []) => exactly(stretch, Family::Ipv6, direction),
+            ([], [], _) => match self.cover(direction)[..] {
+                [one] => Some(one),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The traffic of all its packets, whoever the peer.
+    pub fn traffic(&self) -> TrafficSet {
+        let addresses = self.v4.0.iter().chain(&self.v6.0).map(|stretch| &stretch.traffic);
+        addresses.chain(self.opaque.0.iter().map(|(_, traffic)| traffic)).flat_map(TrafficSet::iter).collect()
+    }
+
     /// Rules that let through exactly this set: for each peer the fewest, none inside the others together; sorted.
     ///
     /// An opaque peer whose families have the same traffic gets one rule for both.
@@ -408,6 +427,13 @@ impl PacketSet {
         rules.sort_unstable();
         rules
     }
+}
+
+/// The rule that is a stretch, where one is.
+fn exactly(stretch: &Stretch, family: Family, direction: Direction) -> Option<Rule> {
+    let Stretch { first, last, traffic } = stretch;
+    let ([traffic], [range]) = (&traffic.traffics()[..], &prefixes(*first, *last, family)[..]) else { return None };
+    Some(Rule { direction, peer: RulePeer::Addresses(*range), traffic: *traffic })
 }
 
 /// Every largest box of a prefix and a traffic that fits, then without those that the others cover together.

@@ -33,10 +33,7 @@ pub fn world(plan: &Plan) -> World {
             let after = PacketSet::of(stays.chain(steps().flat_map(|s| s.adds.iter().map(|a| a.rule))).filter(public));
             let name = network.group_name(group.atom);
             let spell = |set: PacketSet| {
-                let mut traffics: Vec<_> = set.cover(Direction::Ingress).into_iter().map(|r| r.traffic).collect();
-                traffics.sort_unstable();
-                traffics.dedup();
-                let traffics: Vec<String> = traffics.iter().map(ToString::to_string).collect();
+                let traffics: Vec<String> = set.traffic().traffics().iter().map(ToString::to_string).collect();
                 (!traffics.is_empty()).then(|| format!("{} on {name}", traffics.join(", ")))
             };
             world.opens.extend(spell(after.difference(&before)));
@@ -48,4 +45,26 @@ pub fn world(plan: &Plan) -> World {
 
 fn names_public(rule: &Rule, trusted: &[Cidr]) -> bool {
     matches!(rule.peer, RulePeer::Addresses(range) if is_public(range, trusted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{plan_of, wish};
+    use crate::testing::group;
+
+    /// What goes is 255 protocols on 128 ranges each, and all of them somewhere: people read one word.
+    #[test]
+    fn what_closes_around_two_ranges_is_said_in_an_instant() {
+        let wide = group("web", &["all from ::/0", "all to 0.0.0.0/0"], true);
+        let narrow = wish("web", &["all from 2001:db8::/32", "esp from 2001:db9::1"]);
+        let world = world(&plan_of(vec![narrow], vec![wide]));
+        assert_eq!(world, World { opens: Vec::new(), closes: vec!["all on web".to_owned()] });
+    }
+
+    #[test]
+    fn traffic_of_many_sources_is_read_together() {
+        let plan = plan_of(vec![wish("web", &["80/tcp from 192.0.2.0/24", "81/tcp from 198.51.100.0/24"])], vec![]);
+        assert_eq!(world(&plan).opens, ["80-81/tcp on web"]);
+    }
 }

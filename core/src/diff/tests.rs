@@ -36,6 +36,13 @@ fn what_is_missing_is_added() {
     );
 }
 
+/// What is missing here is 255 protocols on 125 prefixes each: only that it is not one rule matters.
+#[test]
+fn everything_around_two_holes_is_found_missing_in_an_instant() {
+    let holes = ["all from fd00::/126", "esp from fd00::7"];
+    check(&wanted(&["all from ::/0"]), EXCLUSIVE, &holes, &["all from ::/0"], &[Fate::Redundant, Fate::Redundant]);
+}
+
 #[test]
 fn what_nothing_wants_is_removed_from_an_exclusive_group() {
     check(&wanted(&[]), EXCLUSIVE, &["22/tcp from 0.0.0.0/0"], &[], &[Fate::Remove]);

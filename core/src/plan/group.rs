@@ -63,6 +63,8 @@ pub(super) fn group(
         }
         None => {
             new_group = brand_new(&linked, dialect, &name);
+            // Nobody relies yet on what the cloud puts into a new group.
+            linked.wanted.held.clear();
             (&new_group, Ownership::Exclusive)
         }
     };

@@ -8,7 +8,7 @@ use crate::inventory::{EgressMode, Inventory, SecurityGroup};
 use crate::name::{GroupMark, Mark, Origin};
 use crate::observed::{Limit, LimitSource, Limits};
 use crate::pack::{Call, Dialect, GroupChanges, Pack, one_call_a_direction};
-use crate::rule::{Family, Rule};
+use crate::rule::{Direction, Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
 
@@ -474,6 +474,14 @@ fn the_default_outbound_rule_of_a_new_strict_group_goes_last() {
     let strict = DesiredGroup { egress: EgressMode::Strict, ..wish("web", &["443/tcp to 192.0.2.1"]) };
     let plan = plan_of(vec![strict], vec![]);
     assert_eq!(steps(&plan), ["create_group web", "add_rules web <- 1", "remove_rules web <- 1 2"]);
+}
+
+#[test]
+fn the_default_outbound_rule_of_a_new_group_is_not_held() {
+    let held = vec![(Direction::Egress, traffic::Traffic::parse("443/tcp").unwrap())];
+    let strict = DesiredGroup { egress: EgressMode::Strict, held, ..wish("web", &[]) };
+    let plan = plan_of(vec![strict], vec![]);
+    assert_eq!(steps(&plan), ["create_group web", "remove_rules web <- 1"]);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::world::{Group, GroupRule, Peer, Permission, Quota, Tags, World, check
 
 /// The only version there is.
 const VERSION: u64 = 1;
+/// Counting on from here never ends.
+const HIGHEST_LAST_ID: u64 = u64::MAX / 2;
 
 /// All that a state file holds.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -202,6 +204,9 @@ impl State {
             return wrong(format!("faults.{field}"), problem);
         }
         let FileState { version: _, groups, quota, faults, latency_ms, last_id, earlier } = file;
+        if last_id > HIGHEST_LAST_ID {
+            return wrong("last_id", format!("{last_id} leaves no room for more ids"));
+        }
         let quota = Quota::from(quota);
         let world = read_world(groups, "", quota, last_id)?;
         let mut lag = Lag::default();

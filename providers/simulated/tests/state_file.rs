@@ -50,6 +50,13 @@ fn a_version_from_the_future_is_refused_even_with_new_keys() {
 }
 
 #[test]
+fn a_last_id_that_leaves_no_room_is_refused() {
+    for last in [u64::MAX, u64::MAX / 2 + 1] {
+        refused(&format!("{{ \"version\": 1, \"last_id\": {last} }}"), "`last_id`");
+    }
+}
+
+#[test]
 fn unknown_keys_are_refused_with_their_path() {
     refused("{ \"version\": 1, \"group\": [] }", "unknown field `group`");
     let text = with_rule(json!({ "peer": { "cidr": "10.0.0.0/8" }, "port": 22 }));
