@@ -1,6 +1,7 @@
 //! One desired group beside the observed one becomes its part of the plan, and what is to change.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::build::{NetworkInput, PlanOptions};
 use super::going::release;
@@ -67,6 +68,7 @@ pub(super) fn group(
     };
     linked.wanted.add_only = options.add_only;
     let mut diff = diff(&linked.wanted, existing, ownership, ours);
+    diff.project_adds(dialect);
     let selected = options.select(desired);
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);

@@ -15,6 +15,8 @@ use crate::place::Place;
 #[derive(Debug)]
 pub(crate) struct Source {
     pub config: CloudConfig,
+    /// Which of Neutron's addresses counts: `public`, `internal` or `admin`.
+    pub interface: String,
     pub from: String,
 }
 
@@ -28,7 +30,10 @@ pub(crate) fn source(place: &Place) -> Result<Source, CloudError> {
         None => from_variables(place)?,
     };
     let config = &mut source.config;
-    config.interface.get_or_insert_with(|| "public".to_owned());
+    // `auth_url` is known to the SDK as a public address: it would not find it under another word.
+    if let Some(interface) = config.interface.replace("public".to_owned()) {
+        interface.trim_end_matches("URL").clone_into(&mut source.interface);
+    }
     // A token on disk would outlive the run, and the run needs no more than one.
     config.auth_cache = Some(false);
     if place.region.is_some() {
@@ -92,7 +97,7 @@ fn from_variables(place: &Place) -> Result<Source, CloudError> {
     let CloudConfig { region_name, interface, cacert, auth_type, .. } = &mut config;
     [region_name, interface, cacert, auth_type].into_iter().for_each(drop_empty);
     config.auth.iter_mut().for_each(drop_empty_auth);
-    Ok(Source { config, from: "the environment (OS_AUTH_URL …)".to_owned() })
+    Ok(Source { config, interface: "public".to_owned(), from: "the environment (OS_AUTH_URL …)".to_owned() })
 }
 
 fn drop_empty(field: &mut Option<String>) {
@@ -156,7 +161,7 @@ fn from_files(cloud: &str, place: &Place) -> Result<Source, CloudError> {
             format!("it has {known}; correct `cloud:` of the network, or OS_CLOUD"),
         ));
     };
-    Ok(Source { config, from: format!("cloud `{cloud}` of {shown}") })
+    Ok(Source { config, interface: "public".to_owned(), from: format!("cloud `{cloud}` of {shown}") })
 }
 
 fn named_or(name: &str, find: impl FnOnce() -> Option<PathBuf>) -> Option<PathBuf> {

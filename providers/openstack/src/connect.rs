@@ -1,12 +1,12 @@
 //! An OpenStack network of the inventory becomes a token and Neutron's address, on first use.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
 use openstack_sdk::api::AsyncClient;
 use openstack_sdk::auth::Auth;
-use openstack_sdk::types::ServiceType;
 use openstack_sdk::{AsyncOpenStack, OpenStackError};
 use reqwest::Url;
 use rsgsync_core::inventory::Network;
@@ -22,6 +22,9 @@ use crate::config::{Source, source};
 use crate::error::{Refused, final_error, no_token, origin, unanswered};
 use crate::place::Place;
 use crate::session::Session;
+
+/// Until a call is answered: a list of thousands of groups, or 100 new rules, take a busy Neutron that long.
+const ANSWER: Duration = Duration::from_secs(60);
 
 /// One project of one region of one cloud.
 ///
@@ -69,7 +72,13 @@ impl OpenStack {
         let source = source(&self.place)?;
         let doing = || format!("connecting to OpenStack for network `{}`", self.place.network);
         // The engine repeats calls; the SDK does so for an expired token only.
-        let client = AsyncOpenStack::builder(&source.config).disable_auth_cache(true).connect().await;
+        // A linker drops what nothing refers to, and the SDK finds ways to log in by looking at what is linked.
+        std::hint::black_box(&openstack_sdk_auth_applicationcredential::ANCHOR);
+        let mut builder = AsyncOpenStack::builder(&source.config).disable_auth_cache(true);
+        if !source.config.options.contains_key("api_timeout") {
+            builder = builder.http_timeout(ANSWER);
+        }
+        let client = builder.connect().await;
         let client = match client {
             Ok(client) => client,
             Err(OpenStackError::Discovery { url, .. }) => return Err(no_keystone(doing(), &source, &url).await),
@@ -91,56 +100,61 @@ impl OpenStack {
                 "use credentials of that project, or correct `project:`",
             ));
         }
-        let region = region(&client, &source).map_err(|(message, help)| final_error(doing(), message, help))?;
-        let endpoint = client.get_service_endpoint(&ServiceType::Network, None).await;
-        let endpoint = endpoint.map_err(|error| {
-            final_error(doing(), error.to_string(), "ask whoever runs this cloud where its Neutron is")
+        let services = client.get_token_catalog().into_iter().flatten().filter(|s| s.service_type == "network");
+        let endpoints = services.flat_map(|service| service.endpoints).filter(|e| e.interface == source.interface);
+        let offered = endpoints.map(|e| (e.region.unwrap_or_default(), e.url)).collect();
+        let found = endpoint(&offered, &source);
+        let (region, url) = found.map_err(|(message, help)| final_error(doing(), message, help))?;
+        let base = base(&url).ok_or_else(|| {
+            final_error(doing(), format!("`{url}` is no address"), "ask whoever runs this cloud where its Neutron is")
         })?;
-        Ok(Neutron { base: base(endpoint.url().clone()), client, project: id, project_name: name, region })
+        Ok(Neutron { base, client, project: id, project_name: name, region })
     }
 }
 
-/// The region whose Neutron is called: the one that is named, else the only one of the catalog.
-fn region(client: &AsyncOpenStack, source: &Source) -> Result<String, (String, String)> {
-    let interface = source.config.interface.as_deref().unwrap_or("public");
-    let catalog = client.get_token_catalog().unwrap_or_default();
-    let services = catalog.iter().filter(|service| service.service_type == "network");
-    let endpoints = services.flat_map(|service| &service.endpoints);
-    let offered: BTreeSet<&str> =
-        endpoints.filter(|e| e.interface == interface).filter_map(|e| e.region.as_deref()).collect();
-    let list = offered.iter().map(|region| format!("`{region}`")).collect::<Vec<_>>().join(", ");
-    match (source.config.region_name.as_deref(), offered.len()) {
-        (Some(region), _) if offered.contains(region) => Ok(region.to_owned()),
-        // An endpoint that the user wrote down counts whatever the catalog says.
-        (region, _) if source.config.options.contains_key("network_endpoint_override") => {
-            Ok(region.unwrap_or_default().to_owned())
-        }
-        (_, 0) => Err((
-            format!("the catalog of {} has no {interface} endpoint for `network`", source.from),
+/// Region and address of Neutron: of the region that is named, else of the only one of the catalog, which has the addresses
+/// `offered`; or what is wrong, and what to do.
+fn endpoint(offered: &BTreeMap<String, String>, source: &Source) -> Result<(String, String), (String, String)> {
+    let Source { config, interface, from } = source;
+    let wanted = config.region_name.as_deref();
+    // An address that the user wrote down counts whatever the catalog says.
+    if let Some(url) = config.options.get("network_endpoint_override").and_then(|url| url.clone().into_string().ok()) {
+        return Ok((wanted.unwrap_or_default().to_owned(), url));
+    }
+    let list = || offered.keys().map(|region| format!("`{region}`")).collect::<Vec<_>>().join(", ");
+    let found = match wanted {
+        Some(region) => offered.get_key_value(region),
+        None if offered.len() == 1 => offered.first_key_value(),
+        None => None,
+    };
+    match (found, wanted) {
+        (Some((region, url)), _) => Ok((region.clone(), url.clone())),
+        (None, _) if offered.is_empty() => Err((
+            format!("the catalog of {from} has no {interface} endpoint for `network`"),
             "check `interface:` there; `openstack catalog list` shows what there is".to_owned(),
         )),
-        (Some(region), _) => Err((
+        (None, Some(region)) => Err((
             format!("there is no region `{region}`"),
             format!(
-                "this cloud has Neutron in {list}: correct `region:` of the network, or `region_name` of {}",
-                source.from
+                "this cloud has Neutron in {}: correct `region:` of the network, or `region_name` of {from}",
+                list()
             ),
         )),
-        (None, 1) => Ok(offered.first().copied().unwrap_or_default().to_owned()),
-        (None, _) => Err((
-            format!("{} names no region", source.from),
-            format!("this cloud has Neutron in {list}: write `region:` beside the network's `openstack:` keys"),
+        (None, None) => Err((
+            format!("{from} names no region"),
+            format!("this cloud has Neutron in {}: write `region:` beside the network's `openstack:` keys", list()),
         )),
     }
 }
 
 /// The catalog may name Neutron with or without its version.
-fn base(mut url: Url) -> Url {
+fn base(url: &str) -> Option<Url> {
+    let mut url = Url::parse(url).ok()?;
     let path = url.path().trim_end_matches('/');
     let path = if path.ends_with("/v2.0") { path.to_owned() } else { format!("{path}/v2.0") };
     url.set_path(&path);
     url.set_query(None);
-    url
+    Some(url)
 }
 
 /// Keystone's version could not be found out; the SDK doesn't tell why, so its address is asked once more.

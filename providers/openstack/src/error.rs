@@ -163,6 +163,11 @@ pub(crate) fn no_token(doing: String, from: &str, error: &OpenStackError) -> Clo
             let message = format!("Keystone answers HTTP {}: {}", said.code, said.message);
             CloudError { kind, doing, message, request_id: None, help: Some(help(CHECK_CREDENTIALS)) }
         }
+        OpenStackError::AuthError { source: AuthError::UnknownAuth { code, .. } } => {
+            let kind = if *code >= 500 { ErrorKind::Transient } else { ErrorKind::Final };
+            let message = format!("Keystone answers HTTP {code}, and not in its own words");
+            CloudError { kind, doing, message, request_id: None, help: Some(help("check `auth_url`")) }
+        }
         OpenStackError::AuthError { source: AuthError::Reqwest { source } }
         | OpenStackError::Communication { source } => {
             let url = source.url().map_or_else(String::new, ToString::to_string);

@@ -32,7 +32,7 @@ impl OpenStack {
             groups.push(observed(group, &scope.owner, atoms)?);
         }
         groups.sort_by(|a, b| a.id.cmp(&b.id));
-        let place = format!("{} · project {} ({})", neutron.region, neutron.project_name, neutron.project);
+        let place = format!("{} · project {}", neutron.region, neutron.project_name);
         Ok(Observed {
             account: Some(neutron.project.clone()),
             groups,

@@ -181,6 +181,7 @@ pub(crate) fn unsayable(rule: &Rule) -> Option<Unsayable> {
         RulePeer::Opaque(PeerKind::Group | PeerKind::AddressGroup, ..) | RulePeer::Addresses(_) => {}
     }
     match (rule.traffic.protocol(), rule.peer.family()) {
+        (_, Family::Both) => return Some(Unsayable::Family(rule.traffic, "both families at once")),
         (Protocol::Number(ICMP), Family::Ipv6) => return Some(Unsayable::Family(rule.traffic, "IPv6")),
         (Protocol::Number(ICMPV6), Family::Ipv4) => return Some(Unsayable::Family(rule.traffic, "IPv4")),
         _ => {}
