@@ -13,8 +13,11 @@ pub const SPECS: &[ProviderSpec] = &[
     rsgsync_aws::SPEC,
     #[cfg(not(feature = "aws"))]
     absent("aws", "build it with AWS: `cargo build`, without --no-default-features"),
-    absent("openstack", "OpenStack is not there yet: use `simulated` or `aws`"),
-    absent("gcp", "Google Cloud is not there yet: use `simulated` or `aws`"),
+    #[cfg(feature = "openstack")]
+    rsgsync_openstack::SPEC,
+    #[cfg(not(feature = "openstack"))]
+    absent("openstack", "build it with OpenStack: `cargo build`, without --no-default-features"),
+    absent("gcp", "Google Cloud is not there yet: use `simulated`, `aws` or `openstack`"),
 ];
 
 const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
@@ -27,6 +30,8 @@ pub fn open(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
         "simulated" => simulated(network),
         #[cfg(feature = "aws")]
         "aws" => Ok(Box::new(rsgsync_aws::Aws::connect(network)?)),
+        #[cfg(feature = "openstack")]
+        "openstack" => Ok(Box::new(rsgsync_openstack::OpenStack::connect(network)?)),
         other => Err(unusable(network, format!("this build has no provider `{other}`"), "build with its feature")),
     }
 }

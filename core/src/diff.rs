@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::desired::DesiredRule;
 use crate::inventory::{EgressMode, Ownership};
 use crate::observed::{Claim, ObservedGroup, ObservedRule, Ours};
+use crate::pack::Dialect;
 use crate::packets::{PacketSet, TrafficSet, overlap, without_covered};
 use crate::rule::{Cidr, Direction, Family, Rule, RulePeer};
 use crate::traffic::Traffic;
@@ -64,6 +65,18 @@ pub struct GroupDiff {
     pub adds: Vec<DesiredRule>,
     /// What must be let through when the diff is carried out; references that a range stands for are that range.
     pub required: Vec<DesiredRule>,
+}
+
+impl GroupDiff {
+    /// Writes the additions as rules of the cloud: where it has none for both families at once, each is one or two.
+    pub fn project_adds(&mut self, dialect: &Dialect) {
+        let project = |add: DesiredRule| {
+            let DesiredRule { rule, reasons } = add;
+            dialect.project(rule).map(move |rule| DesiredRule { rule, reasons: reasons.clone() })
+        };
+        self.adds = std::mem::take(&mut self.adds).into_iter().flat_map(project).collect();
+        self.adds.sort_by_key(|add| add.rule);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

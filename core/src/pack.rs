@@ -6,6 +6,7 @@ use crate::name::{Mark, Origin};
 use crate::observed::Limits;
 use crate::plan::{Action, StepRule};
 use crate::rule::{Atom, Direction, Family, Rule};
+use crate::traffic::{ICMP, ICMPV6, Protocol};
 
 /// Packs one group's changes into the fewest API calls of a cloud.
 pub trait Pack {
@@ -171,12 +172,19 @@ impl StepRule {
 }
 
 impl Dialect {
-    /// The rules that say in this cloud what `rule` says: a reference for both families is one rule or two.
+    /// The rules that say in this cloud what `rule` says: a reference for both families is one rule or two. ICMP is of IPv4,
+    /// ICMPv6 of IPv6.
     pub fn project(&self, rule: Rule) -> impl Iterator<Item = Rule> + use<> {
         use crate::rule::RulePeer::{Addresses, Opaque};
         let peers = match rule.peer {
             Addresses(_) => [Some(rule.peer), None],
             Opaque(kind, atom, _) if self.references_match_both => [Some(Opaque(kind, atom, Family::Both)), None],
+            Opaque(kind, atom, Family::Both) if rule.traffic.protocol() == Protocol::Number(ICMP) => {
+                [Some(Opaque(kind, atom, Family::Ipv4)), None]
+            }
+            Opaque(kind, atom, Family::Both) if rule.traffic.protocol() == Protocol::Number(ICMPV6) => {
+                [Some(Opaque(kind, atom, Family::Ipv6)), None]
+            }
             Opaque(kind, atom, Family::Both) => {
                 [Some(Opaque(kind, atom, Family::Ipv4)), Some(Opaque(kind, atom, Family::Ipv6))]
             }

@@ -79,8 +79,9 @@ impl Going<'_> {
     }
 
     /// The group's part of the plan, and what is to change in it.
-    pub fn changes(&self, diff: GroupDiff, dialect: &Dialect) -> (GroupPlan, GroupChanges) {
+    pub fn changes(&self, mut diff: GroupDiff, dialect: &Dialect) -> (GroupPlan, GroupChanges) {
         let (group, delete) = (self.group, self.deleted());
+        diff.project_adds(dialect);
         let gone = |m: &&Mark| m.owner == *self.ours.owner && self.leaving.contains(&m.cluster);
         let with = |fate: Fate| group.rules.iter().zip(&diff.fates).filter(move |(_, f)| **f == fate).map(|(r, _)| r);
         let removes: Vec<StepRule> = with(Fate::Remove)

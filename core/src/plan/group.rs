@@ -8,7 +8,7 @@ use super::going::release;
 use super::quota::{QuotaUse, quota_use};
 use super::waves::{Room, Wave, waves};
 use super::{GroupPlan, GroupStatus, PlanError, StepRule};
-use crate::describe::describe;
+use crate::describe::{describe, describe_group};
 use crate::desired::DesiredRule;
 use crate::diff::{Fate, GroupDiff, diff, open_outbound};
 use crate::flow::Reason;
@@ -70,6 +70,7 @@ pub(super) fn group(
     };
     linked.wanted.add_only = options.add_only;
     let mut diff = diff(&linked.wanted, existing, ownership, ours);
+    diff.project_adds(dialect);
     let selected = options.select(desired);
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
@@ -103,8 +104,8 @@ pub(super) fn group(
             return Err(PlanError::NoSuchName { network, group: name, why });
         }
         if linked.observed.is_none() {
-            changes.create = Some(group_description(&linked, ours.owner, dialect));
             changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();
+            changes.create = Some(group_description(&linked, ours.owner, &changes.group_marks, dialect));
         } else {
             changes.group_marks = new_group_marks(existing, &marks, desired.ownership, &changes, ours);
             if options.take_over && ownership == Ownership::Exclusive {
@@ -274,16 +275,9 @@ pub(super) fn to_add(add: &DesiredRule, marks: &[Mark], dialect: &Dialect) -> St
     }
 }
 
-fn group_description(linked: &Linked<'_>, owner: &Owner, dialect: &Dialect) -> String {
+fn group_description(linked: &Linked<'_>, owner: &Owner, marks: &[(Mark, Origin)], dialect: &Dialect) -> String {
     let members = linked.desired.members.iter().map(|(c, g)| format!("{c}/{g}")).collect::<Vec<_>>().join(", ");
-    let why: Arc<str> = format!("{members} (rsgsync, owner {owner})").into();
-    let reason = linked.desired.members.first().map(|(cluster, _)| Reason {
-        cluster: cluster.clone(),
-        profile: "".into(),
-        row: "".into(),
-        why,
-    });
-    describe(reason.as_slice(), &marks(&linked.desired.members, owner), dialect)
+    describe_group(format!("{members} (rsgsync, owner {owner})"), marks, dialect)
 }
 
 /// Marks that an existing group lacks: `adopted` where the inventory takes it over, `joined` where our first rule goes in;

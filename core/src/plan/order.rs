@@ -96,7 +96,11 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
             Action::SetMarks if !step.group_unmarks.is_empty() => {
                 before.extend(of_group.get(&here).into_iter().flatten());
             }
-            Action::DeleteGroup => before.extend(released.get(&here).into_iter().flatten()),
+            // After what else the plan does in the group, too: what a deletion finds there must be what it says.
+            Action::DeleteGroup => {
+                before.extend(released.get(&here).into_iter().flatten());
+                before.extend(of_group.get(&here).into_iter().flatten());
+            }
             _ => {}
         }
         if step.action != Action::CreateGroup {

@@ -476,6 +476,34 @@ fn the_default_outbound_rule_of_a_new_strict_group_goes_last() {
     assert_eq!(steps(&plan), ["create_group web", "add_rules web <- 1", "remove_rules web <- 1 2"]);
 }
 
+/// What Neutron's rules can say, of families.
+fn neutron_like() -> Dialect {
+    Dialect { references_match_both: false, default_rules: rules(&[OPEN, "all to ::/0"]), ..aws_like() }
+}
+
+#[test]
+fn where_no_rule_is_of_both_families_a_reference_for_both_is_two() {
+    let neutron = Aws(neutron_like());
+    let groups = vec![wish("web", &["22/tcp from g:db", "icmp from g:db"]), wish("db", &["22/tcp from 10.0.0.0/8"])];
+    let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
+    let plan = super::plan(
+        &inventory(),
+        &Flows::default(),
+        wishes(groups),
+        vec![input(vec![], &neutron, 60)],
+        &guards,
+        &options,
+    );
+    let plan = plan.unwrap();
+    let web = plan.steps.iter().find(|s| s.group == atom("web") && s.action == Action::AddRules).unwrap();
+    let mut adds: Vec<Rule> = web.adds.iter().map(|add| add.rule).collect();
+    let mut expected = rules(&["22/tcp from g4:db", "22/tcp from g6:db", "icmp from g4:db"]);
+    adds.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(adds, expected);
+    assert!(plan.proof.holds());
+}
+
 #[test]
 fn the_default_outbound_rule_of_a_new_group_is_not_held() {
     let held = vec![(Direction::Egress, traffic::Traffic::parse("443/tcp").unwrap())];

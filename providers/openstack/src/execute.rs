@@ -1,0 +1,220 @@
+//! One step of a plan becomes one Neutron call; safe to repeat.
+
+use http::Method;
+use rsgsync_core::inventory::SecurityGroup;
+use rsgsync_core::name::{Mark, Origin};
+use rsgsync_core::plan::{Action, Step};
+use rsgsync_core::rule::{Atom, Atoms};
+use rsgsync_engine::{CloudError, Done};
+use serde_json::json;
+
+use crate::api::{Answer, Call};
+use crate::connect::OpenStack;
+use crate::error::{Refused, final_error};
+use crate::marks::{group_marks, tag, tags_of, unmarked};
+use crate::observe::ambiguous;
+use crate::wire::{Group, GroupPage, OneGroup, Referrers};
+
+/// A step's group and everything that its calls have in common.
+pub(crate) struct Target<'a> {
+    pub id: String,
+    pub atoms: &'a Atoms,
+    /// `adding 3 ingress rules to `prod-etcd` (0f3a…)`.
+    pub doing: String,
+}
+
+impl OpenStack {
+    pub(crate) async fn execute_step(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
+        let name = atoms.text(step.group);
+        if step.action == Action::CreateGroup {
+            return self.create_group(step, name).await;
+        }
+        let Some(id) = self.group_id(step.group, atoms) else {
+            return Err(final_error(
+                format!("looking for security group `{name}`"),
+                "there is none of that name".to_owned(),
+                "plan again",
+            ));
+        };
+        let target = Target { doing: self.doing(step, &id), id, atoms };
+        match step.action {
+            Action::AddRules => self.add_rules(&step.adds, &target).await,
+            Action::RemoveRules => self.remove_rules(&step.removes, &target).await,
+            Action::SetMarks => self.set_marks(step, &target).await,
+            Action::DeleteGroup => self.delete_group(step, &target).await,
+            Action::CreateGroup | Action::ReplaceRules | Action::UpdateDescriptions => Err(final_error(
+                target.doing,
+                "OpenStack has no such call".to_owned(),
+                "this is a fault of rsgsync: report it",
+            )),
+        }
+    }
+
+    fn doing(&self, step: &Step, id: &str) -> String {
+        let group = self.session.label(id);
+        let rules = |count: usize| {
+            let way = step.direction.map_or(String::new(), |direction| format!("{} ", direction.as_str()));
+            format!("{count} {way}rule{}", if count == 1 { "" } else { "s" })
+        };
+        match step.action {
+            Action::CreateGroup => format!("creating security group {group}"),
+            Action::SetMarks => format!("marking security group {group}"),
+            Action::AddRules => format!("adding {} to {group}", rules(step.adds.len())),
+            Action::RemoveRules => format!("removing {} from {group}", rules(step.removes.len())),
+            Action::ReplaceRules => format!("replacing {} of {group}", rules(step.removes.len())),
+            Action::UpdateDescriptions => format!("describing {} of {group}", rules(step.adds.len())),
+            Action::DeleteGroup => format!("deleting security group {group}"),
+        }
+    }
+
+    /// The id of a group that a step or a rule names: an id, one behind its project's, or the name of a group that this run
+    /// has seen.
+    pub(crate) fn group_id(&self, group: Atom, atoms: &Atoms) -> Option<String> {
+        let text = atoms.text(group);
+        let known = self.session.id_of(text);
+        let text = known.as_deref().unwrap_or(text);
+        let id = text.rsplit_once('/').map_or(text, |(_, id)| id);
+        matches!(SecurityGroup::parse(id), Ok(SecurityGroup::Id(_))).then(|| id.to_owned())
+    }
+
+    pub(crate) async fn read_group(&self, target: &Target<'_>) -> Result<Group, Refused> {
+        let ids = [target.id.as_str()];
+        let answer = self.send(&target.doing, &Call::new(Method::GET, "/security-groups/{}", &ids)).await?;
+        Ok(answer.read::<OneGroup>(&target.doing).map_err(Refused::unanswered)?.security_group)
+    }
+
+    async fn create_group(&self, step: &Step, name: &str) -> Result<Done, CloudError> {
+        let doing = format!("creating security group `{name}`");
+        // Names are not unique: a repetition would make a second group.
+        if self.session.asks_again(name)
+            && let Some(made) = self.made_before(step, name, &doing).await?
+        {
+            self.session.saw(name, &made);
+            return Ok(Done { group_id: Some(made), request_id: None, already: true });
+        }
+        let description = step.description.as_deref().unwrap_or_default();
+        let body = json!({ "security_group": { "name": name, "description": description } });
+        let answer = self.send(&doing, &Call::new(Method::POST, "/security-groups", &[]).json(&body)).await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(refused) => return Err(self.with_arithmetic(refused, 1).await),
+        };
+        let made = answer.read::<OneGroup>(&doing)?.security_group.id;
+        self.session.saw(name, &made);
+        Ok(Done { group_id: Some(made), request_id: answer.request_id, already: false })
+    }
+
+    /// The group that an earlier call made, whose answer was lost: it carries the step's mark.
+    async fn made_before(&self, step: &Step, name: &str, doing: &str) -> Result<Option<String>, CloudError> {
+        let neutron = self.neutron().await?;
+        let call = Call::new(Method::GET, "/security-groups", &[]);
+        let call = call.query("project_id", &neutron.project).query("name", name);
+        let page: GroupPage = self.send(doing, &call).await?.read(doing)?;
+        let ours = |(mark, _): &(Mark, Origin), group: &Group| {
+            group_marks(group).iter().any(|m| m.mark == *mark && m.origin == Origin::Made)
+        };
+        let made = page.security_groups.iter().filter(|group| step.group_marks.iter().any(|mark| ours(mark, group)));
+        let made: Vec<&str> = made.map(|group| group.id.as_str()).collect();
+        match made.as_slice() {
+            [] => Ok(None),
+            [id] => Ok(Some((*id).to_owned())),
+            ids => Err(ambiguous(name, ids)),
+        }
+    }
+
+    /// Says how full the project is, where that is why Neutron refuses.
+    pub(crate) async fn with_arithmetic(&self, refused: Refused, asked: usize) -> CloudError {
+        let Refused { code, mut error, .. } = refused;
+        if code != "OverQuota" {
+            return error;
+        }
+        if let Ok(Some(quotas)) = self.quotas().await {
+            let rules = error.message.contains("security_group_rule");
+            let (quota, what) =
+                if rules { (quotas.security_group_rule, "rules") } else { (quotas.security_group, "groups") };
+            // A new group comes with two rules.
+            let asked = if rules && error.doing.starts_with("creating") { 2 } else { asked };
+            error.message = format!(
+                "{} {} {what} of {} are used, {asked} more were asked for",
+                error.message, quota.used, quota.limit
+            );
+        }
+        error
+    }
+
+    /// Deletes a group, but not one that has changed since the plan: what refers to it elsewhere would go with it, silently.
+    async fn delete_group(&self, step: &Step, target: &Target<'_>) -> Result<Done, CloudError> {
+        let gone = || Done { already: true, ..Done::default() };
+        let group = match self.read_group(target).await {
+            Ok(group) => group,
+            Err(refused) if refused.status == 404 => return Ok(gone()),
+            Err(refused) => return Err(refused.into()),
+        };
+        let planned =
+            |id: &str| step.removes.iter().any(|rule| rule.id.as_ref().is_some_and(|known| known.as_str() == id));
+        let unplanned = group.security_group_rules.iter().filter(|rule| !planned(&rule.id)).count();
+        if unplanned > 0 {
+            let plural = if unplanned == 1 { "a rule" } else { "rules" };
+            let message = format!("{plural} that the plan does not know would go with the group");
+            return Err(final_error(target.doing.clone(), message, "plan again: the new plan shows what is there now"));
+        }
+        let call = Call::new(Method::GET, "/security-group-rules", &[]);
+        let call = call.query("remote_group_id", &target.id).query("fields", "security_group_id");
+        let referrers: Referrers = self.send(&target.doing, &call).await?.read(&target.doing)?;
+        let elsewhere = |group: &&str| *group != target.id;
+        let groups = referrers.security_group_rules.iter().map(|rule| rule.security_group_id.as_str());
+        if let Some(other) = groups.filter(elsewhere).min() {
+            return Err(final_error(
+                target.doing.clone(),
+                format!("a rule of {} refers to the group, and would go with it", self.session.label(other)),
+                "remove that rule first, or ask whoever made it; then plan again",
+            ));
+        }
+        let ids = [target.id.as_str()];
+        let call = Call::new(Method::DELETE, "/security-groups/{}", &ids).if_revision(group.revision_number);
+        match self.send(&target.doing, &call).await {
+            Ok(answer) => Ok(done(&answer)),
+            Err(refused) if refused.status == 404 => Ok(gone()),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    async fn set_marks(&self, step: &Step, target: &Target<'_>) -> Result<Done, CloudError> {
+        let mut last = Done { already: true, ..Done::default() };
+        for (mark, origin) in &step.group_marks {
+            let tag = tag(mark, *origin);
+            let ids = [target.id.as_str(), tag.as_str()];
+            last = done(&self.send(&target.doing, &Call::new(Method::PUT, "/security-groups/{}/tags/{}", &ids)).await?);
+        }
+        if !step.group_unmarks.is_empty() {
+            last = self.unmark(&step.group_unmarks, target).await?;
+        }
+        Ok(last)
+    }
+
+    async fn unmark(&self, marks: &[Mark], target: &Target<'_>) -> Result<Done, CloudError> {
+        let mut last = Done { already: true, ..Done::default() };
+        let group = self.read_group(target).await?;
+        // First the description, while the revision is the one that was read.
+        if let Some(description) = unmarked(&group, marks) {
+            let body = json!({ "security_group": { "description": description } });
+            let ids = [target.id.as_str()];
+            let call = Call::new(Method::PUT, "/security-groups/{}", &ids).json(&body);
+            last = done(&self.send(&target.doing, &call.if_revision(group.revision_number)).await?);
+        }
+        for tag in tags_of(&group, marks) {
+            let ids = [target.id.as_str(), tag];
+            let call = Call::new(Method::DELETE, "/security-groups/{}/tags/{}", &ids);
+            match self.send(&target.doing, &call).await {
+                Ok(answer) => last = done(&answer),
+                Err(refused) if refused.status == 404 => {}
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Ok(last)
+    }
+}
+
+pub(crate) fn done(answer: &Answer) -> Done {
+    Done { group_id: None, request_id: answer.request_id.clone(), already: false }
+}

@@ -1,0 +1,517 @@
+//! The binary against real Keystone and Neutron, its results read with python-openstacksdk.
+//!
+//! `localstack/up openstack` must be running and its exports set: `bash tests/run.sh` does both. Each test has a project
+//! of its own, made by the cloud's administrator.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where its scene does")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::{Ran, Scene};
+
+/// A project of its own, and a folder with an inventory for it.
+struct Project {
+    scene: Scene,
+    name: String,
+    variables: BTreeMap<String, String>,
+}
+
+impl Project {
+    /// `PROJECT` in the inventory becomes the project's name. `groups` and `rules` are its quotas; -1: none.
+    fn with_quotas(test: &str, inventory: &str, groups: i64, rules: i64) -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let name = format!("{test}-{now}");
+        let mut scene = Scene::new(&inventory.replace("PROJECT", &name));
+        let ours = |name: &str| name.starts_with("OS_") || name.eq_ignore_ascii_case("no_proxy");
+        let variables: BTreeMap<String, String> = std::env::vars().filter(|(name, _)| ours(name)).collect();
+        assert!(
+            variables.contains_key("OS_CLIENT_CONFIG_FILE"),
+            "OpenStack is not there: run `bash tests/run.sh`, or `out=$(localstack/up openstack) && eval \"$out\"` first"
+        );
+        for (name, value) in &variables {
+            scene.set(name, value);
+        }
+        let project = Self { scene, name, variables };
+        project.sdk("admin", "", &["project", &project.name, &groups.to_string(), &rules.to_string()]);
+        project
+    }
+
+    fn new(test: &str, inventory: &str) -> Self {
+        Self::with_quotas(test, inventory, -1, -1)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.scene.run(arguments)
+    }
+
+    fn write(&self, inventory: &str) {
+        self.scene.write("cluster.yaml", inventory.replace("PROJECT", &self.name));
+    }
+
+    /// One run of another client.
+    fn sdk(&self, cloud: &str, project: &str, arguments: &[&str]) -> Value {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let folder = PathBuf::from(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned();
+        let output = Command::new(folder.join("venv/bin/python"))
+            .arg(root.join("tests/openstack/neutron.py"))
+            .args(arguments)
+            .envs(&self.variables)
+            .envs([("OS_CLOUD", cloud), ("PROJECT", project)])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// One call to Neutron by another client.
+    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.sdk("demo", &self.name, &[method, path, &body.to_string()])
+    }
+
+    /// Security groups, but for the project's `default`.
+    fn listed(&self) -> Vec<Value> {
+        let groups = self.sdk("demo", &self.name, &["groups"]);
+        groups.as_array().unwrap().iter().filter(|group| group["name"] != "default").cloned().collect()
+    }
+
+    fn groups(&self) -> BTreeMap<String, Value> {
+        let name = |group: &Value| group["name"].as_str().unwrap().to_owned();
+        self.listed().into_iter().map(|group| (name(&group), group)).collect()
+    }
+
+    /// Every group's rules as `ingress IPv4 tcp 22-22 10.0.0.0/8`; groups by name.
+    fn rules(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let groups = self.groups();
+        let names: BTreeMap<&str, &str> =
+            groups.iter().map(|(name, group)| (group["id"].as_str().unwrap(), name.as_str())).collect();
+        let text = |rule: &Value| {
+            let word = |key: &str| match &rule[key] {
+                Value::Null => "*".to_owned(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let peer = match (rule["remote_group_id"].as_str(), rule["remote_ip_prefix"].as_str()) {
+                (Some(group), _) => names.get(group).copied().unwrap_or(group),
+                (None, prefix) => prefix.unwrap_or("*"),
+            };
+            let ports = format!("{}-{}", word("port_range_min"), word("port_range_max"));
+            format!("{} {} {} {ports} {peer}", word("direction"), word("ethertype"), word("protocol"))
+        };
+        let rules = |group: &Value| group["security_group_rules"].as_array().unwrap().iter().map(text).collect();
+        groups.iter().map(|(name, group)| (name.clone(), rules(group))).collect()
+    }
+
+    fn make_group(&self, name: &str) -> String {
+        let made = self.call("POST", "/security-groups", &json!({ "security_group": { "name": name } }));
+        made["security_group"]["id"].as_str().unwrap().to_owned()
+    }
+
+    fn make_rule(&self, group: &str, fields: &Value) -> String {
+        let mut rule =
+            json!({ "security_group_id": group, "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp" });
+        rule.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let made = self.call("POST", "/security-group-rules", &json!({ "security_group_rule": rule }));
+        made["security_group_rule"]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// How often each call was made, by the client's own log.
+fn calls(ran: &Ran) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in ran.stderr.lines().filter(|line| line.contains("calling Neutron")) {
+        let call = line.split("call=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        *counts.entry(call.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn counted<const N: usize>(calls: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    calls.into_iter().map(|(call, count)| (call.to_owned(), count)).collect()
+}
+
+fn set(rules: &[&str]) -> BTreeSet<String> {
+    rules.iter().map(|rule| (*rule).to_owned()).collect()
+}
+
+const LIST: &str = "GET /v2.0/security-groups";
+const QUOTAS: &str = "GET /v2.0/quotas/{}/details.json";
+const OUT: [&str; 2] = ["egress IPv4 * *-* *", "egress IPv6 * *-* *"];
+
+/// A cluster of three groups that refer to each other in circles.
+const CIRCLE: &str = r#"
+version: 1
+owner: platform
+networks: { lab: { openstack: { cloud: demo, region: RegionOne, project: PROJECT } } }
+clusters:
+  prod:
+    network: lab
+    profile: downstream-custom-nodes
+    rancher_version: "2.4"
+    options: { cni: canal, rancher_external_lb: false, nodeport_services: false, ingress: true, ip_family: FAMILY }
+    groups:
+      etcd:    { roles: [etcd] }
+      control: { roles: [controlplane] }
+      workers: { roles: [worker] }
+    peers:
+      kube-api-clients: { cidrs: [203.0.113.0/24] }
+      workload-clients: { cidrs: ["0.0.0.0/0", "::/0"] }
+"#;
+
+/// One group, `nodes`, with what the documentation of Rancher's EC2 driver lists.
+const NODES: &str = r#"
+version: 1
+owner: platform
+networks: { lab: { openstack: { cloud: demo, project: PROJECT } } }
+clusters:
+  nodes:
+    network: lab
+    profile: rancher-nodes-ec2-sg
+    rancher_version: "2.4"
+    groups:
+      all: { roles: [etcd, controlplane, worker], security_group: nodes }
+"#;
+
+/// The seed's table of Rancher's EC2 security group: 12 inbound rules, and Neutron's own two.
+fn nodes_table() -> BTreeSet<String> {
+    let mut rules = set(&[
+        "ingress IPv4 tcp 22-22 0.0.0.0/0",
+        "ingress IPv4 tcp 80-80 0.0.0.0/0",
+        "ingress IPv4 tcp 443-443 0.0.0.0/0",
+        "ingress IPv4 tcp 2376-2376 0.0.0.0/0",
+        "ingress IPv4 tcp 2379-2380 nodes",
+        "ingress IPv4 udp 4789-4789 nodes",
+        "ingress IPv4 tcp 6443-6443 0.0.0.0/0",
+        "ingress IPv4 udp 8472-8472 nodes",
+        "ingress IPv4 tcp 10250-10252 nodes",
+        "ingress IPv4 tcp 10256-10256 nodes",
+        "ingress IPv4 tcp 30000-32767 0.0.0.0/0",
+        "ingress IPv4 udp 30000-32767 0.0.0.0/0",
+    ]);
+    rules.extend(set(&OUT));
+    rules
+}
+
+#[test]
+fn from_empty_the_documented_table_and_then_nothing_to_do() {
+    let mut project = Project::new("empty", NODES);
+    project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
+    let planned = project.run(&["plan", "--detailed-exitcode"]).exits(2);
+    assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
+    let applied = project.run(&["apply"]).exits(0);
+    let made = calls(&applied);
+    assert_eq!((made["POST /v2.0/security-groups"], made["POST /v2.0/security-group-rules"]), (1, 1), "{made:?}");
+    assert_eq!(project.rules()["nodes"], nodes_table());
+    let group = &project.groups()["nodes"];
+    assert!(group["description"].as_str().unwrap().ends_with(" rsgsync:platform/nodes made"), "{group}");
+    assert_eq!(group["tags"], json!([]));
+    let rules = group["security_group_rules"].as_array().unwrap();
+    let ssh = rules.iter().find(|rule| rule["port_range_min"] == 22).unwrap();
+    assert_eq!(ssh["description"], "SSH provisioning rsgsync:platform/nodes");
+    for command in [["plan", "--detailed-exitcode"].as_slice(), &["drift"], &["apply"]] {
+        let again = project.run(command).exits(0);
+        assert!(calls(&again).keys().all(|call| call.starts_with("GET ")), "{command:?}: {:?}", calls(&again));
+    }
+}
+
+#[test]
+fn drift_is_repaired_both_ways_with_a_call_each() {
+    let mut project = Project::new("drift", NODES);
+    project.run(&["apply"]).exits(0);
+    let id = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
+    project
+        .make_rule(&id, &json!({ "port_range_min": 9999, "port_range_max": 9999, "remote_ip_prefix": "10.1.2.3/8" }));
+    let drift = project.run(&["drift", "--format", "json"]).exits(2).json();
+    assert_eq!(drift["drift"][0]["kind"], "unexpected");
+    assert_eq!(drift["drift"][0]["rule"]["peer"]["cidr"], "10.0.0.0/8");
+    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
+    let api = rules.iter().find(|rule| rule["port_range_min"] == 6443).unwrap();
+    project.call("DELETE", &format!("/security-group-rules/{}", api["id"].as_str().unwrap()), &Value::Null);
+    project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
+    let repaired = project.run(&["apply"]).exits(0);
+    let made = calls(&repaired);
+    assert_eq!(
+        (made["POST /v2.0/security-group-rules"], made["DELETE /v2.0/security-group-rules/{}"]),
+        (1, 1),
+        "{made:?}"
+    );
+    assert_eq!(project.rules()["nodes"], nodes_table());
+}
+
+#[test]
+fn groups_that_refer_to_each_other_are_made_and_destroyed() {
+    let project = Project::new("circle", &CIRCLE.replace("FAMILY", "ipv4"));
+    project.run(&["apply"]).exits(0);
+    let rules = project.rules();
+    assert!(rules["prod-etcd"].contains("ingress IPv4 tcp 2379-2380 prod-control"), "{rules:?}");
+    assert!(rules["prod-control"].contains("ingress IPv4 tcp 6443-6443 prod-etcd"), "{rules:?}");
+    let of_both = |rule: &String| rule.starts_with("ingress IPv6") && rule.contains("prod-");
+    assert!(!rules.values().flatten().any(of_both), "{rules:?}");
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    project.run(&["destroy", "--yes"]).exits(0);
+    assert_eq!(project.groups(), BTreeMap::new());
+}
+
+#[test]
+fn both_families_are_rules_of_their_own() {
+    let project = Project::new("dual", &CIRCLE.replace("FAMILY", "dual"));
+    project.run(&["apply"]).exits(0);
+    let rules = project.rules();
+    for rule in ["ingress IPv4 tcp 443-443 0.0.0.0/0", "ingress IPv6 tcp 443-443 ::/0"] {
+        assert!(rules["prod-workers"].contains(rule), "{rule} is not in {rules:?}");
+    }
+    for family in ["IPv4", "IPv6"] {
+        assert!(rules["prod-etcd"].contains(&format!("ingress {family} tcp 2379-2380 prod-control")), "{rules:?}");
+    }
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn foreign_rules_of_a_shared_group_are_kept() {
+    let project = Project::new("shared", NODES);
+    let id = project.make_group("nodes");
+    project.make_rule(&id, &json!({ "port_range_min": 22, "port_range_max": 22, "remote_ip_prefix": "192.0.2.0/24" }));
+    // Theirs does the job of one of ours.
+    project.make_rule(&id, &json!({ "port_range_min": 80, "port_range_max": 80 }));
+    project.call("PUT", &format!("/security-groups/{id}/tags/env=prod"), &Value::Null);
+    project.run(&["plan"]).exits(0).says("shared");
+    project.run(&["apply"]).exits(0);
+    let mut expected = nodes_table();
+    expected.remove("ingress IPv4 tcp 80-80 0.0.0.0/0");
+    expected.extend(set(&["ingress IPv4 tcp 22-22 192.0.2.0/24", "ingress IPv4 tcp 80-80 *"]));
+    assert_eq!(project.rules()["nodes"], expected);
+    let tags = |project: &Project| {
+        let tags = project.groups()["nodes"]["tags"].as_array().unwrap().clone();
+        tags.iter().map(|tag| tag.as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(tags(&project), set(&["env=prod", "rsgsync:platform:nodes:joined"]));
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    project.run(&["destroy", "--yes"]).exits(0);
+    let mut left = set(&OUT);
+    left.extend(set(&["ingress IPv4 tcp 22-22 192.0.2.0/24", "ingress IPv4 tcp 80-80 *"]));
+    assert_eq!(project.rules()["nodes"], left, "only what carries our mark goes");
+    assert_eq!(tags(&project), set(&["env=prod"]));
+}
+
+#[test]
+fn a_group_that_existed_is_adopted_when_the_inventory_says_so() {
+    let project =
+        Project::new("adopt", &NODES.replace("security_group: nodes", "security_group: nodes, ownership: exclusive"));
+    let id = project.make_group("nodes");
+    project.make_rule(&id, &json!({ "port_range_min": 8443, "port_range_max": 8443 }));
+    project.run(&["plan"]).exits(0).says("ADOPTS").says("1 rule will go");
+    project.run(&["apply"]).exits(0);
+    assert_eq!(project.rules()["nodes"], nodes_table());
+    assert_eq!(project.groups()["nodes"]["tags"], json!(["rsgsync:platform:nodes:adopted"]));
+    assert_eq!(project.groups()["nodes"]["id"], json!(id), "the group itself stays");
+}
+
+#[test]
+fn two_groups_of_one_name_are_an_error_that_lists_both() {
+    let project = Project::new("twice", NODES);
+    let (one, two) = (project.make_group("nodes"), project.make_group("nodes"));
+    project.run(&["plan"]).exits(1).complains(&one).complains(&two).complains("write the id");
+    project.write(&NODES.replace("security_group: nodes", &format!("security_group: {one}")));
+    project.run(&["apply"]).exits(0);
+    let rules = |id: &str| {
+        let groups = project.listed();
+        let group = groups.iter().find(|group| group["id"] == id).unwrap().clone();
+        group["security_group_rules"].as_array().unwrap().len()
+    };
+    assert_eq!((rules(&one), rules(&two)), (14, 2));
+}
+
+#[test]
+fn a_group_that_others_rules_would_go_with_is_not_deleted() {
+    let project = Project::new("cascade", NODES);
+    project.run(&["apply"]).exits(0);
+    let nodes = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
+    let other = project.make_group("somebody-else-s");
+    let rule = project.make_rule(&other, &json!({ "remote_group_id": nodes }));
+    project.run(&["destroy", "--yes"]).exits(1).complains("nodes").complains("somebody-else-s");
+    assert!(project.rules()["somebody-else-s"].contains("ingress IPv4 tcp *-* nodes"));
+    project.call("DELETE", &format!("/security-group-rules/{rule}"), &Value::Null);
+    project.run(&["destroy", "--yes"]).exits(0);
+    assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["somebody-else-s"]);
+}
+
+#[test]
+fn a_group_in_use_is_not_deleted_and_neutron_s_reason_is_shown() {
+    let project = Project::new("in-use", NODES);
+    project.run(&["apply"]).exits(0);
+    let nodes = project.groups()["nodes"]["id"].clone();
+    let network = project.call("POST", "/networks", &json!({ "network": { "name": "net" } }));
+    let port = json!({ "port": { "network_id": network["network"]["id"], "security_groups": [nodes] } });
+    project.call("POST", "/ports", &port);
+    project.run(&["destroy", "--yes"]).exits(3).complains("SecurityGroupInUse").complains("openstack port list");
+    assert!(project.groups().contains_key("nodes"));
+}
+
+#[test]
+fn more_rules_than_a_call_takes_are_sent_in_parts() {
+    let cidrs = (0..130).map(|i| format!("198.51.100.{i}/32")).step_by(2).collect::<Vec<_>>().join(", ");
+    let inventory = CIRCLE.replace("FAMILY", "ipv4").replace("203.0.113.0/24", &format!("203.0.113.0/24, {cidrs}"));
+    let rule = "\n    rules:\n      - { from: kube-api-clients, to: control, allow: [9999/tcp], why: scraping, ticket: NET-7 }";
+    let inventory = inventory.replace("\n    peers:", &format!("{rule}\n    peers:"));
+    let mut project = Project::new("bulk", &inventory);
+    project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
+    let applied = project.run(&["apply"]).exits(0);
+    let ingress = project.rules()["prod-control"].iter().filter(|rule| rule.starts_with("ingress")).count();
+    assert!((101..=200).contains(&ingress), "{ingress}");
+    // Two parts for `control`, one for each of the others.
+    assert_eq!(calls(&applied)["POST /v2.0/security-group-rules"], 4, "{:?}", calls(&applied));
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_hundred_groups_cost_two_calls_each_and_two_to_look_at() {
+    let mut inventory = String::from(
+        "version: 1\nowner: platform\nnetworks: { lab: { openstack: { cloud: demo, project: PROJECT } } }\nclusters:\n",
+    );
+    for i in 0..25 {
+        inventory.push_str(&format!(
+            "  c{i}:\n    network: lab\n    profile: rancher-nodes-ec2-sg\n    rancher_version: \"2.4\"\n    groups:\n"
+        ));
+        for name in ["a", "b", "c", "d"] {
+            inventory.push_str(&format!("      {name}: {{ roles: [worker] }}\n"));
+        }
+    }
+    let mut project = Project::new("hundred", &inventory);
+    project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
+    let planned = project.run(&["plan"]).exits(0);
+    assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
+    let applied = project.run(&["apply"]).exits(0);
+    let made = calls(&applied);
+    let posts = made.iter().filter(|(call, _)| !call.starts_with("GET ")).map(|(_, count)| count).sum::<usize>();
+    assert_eq!((made["POST /v2.0/security-groups"], made["POST /v2.0/security-group-rules"], posts), (100, 100, 200));
+    let planned = project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
+    let groups = project.groups();
+    assert_eq!(groups.len(), 100);
+    assert!(groups.values().all(|group| group["security_group_rules"].as_array().unwrap().len() >= 12));
+}
+
+#[test]
+fn quotas_are_looked_at_before_anything_is_made() {
+    let project = Project::with_quotas("quota", &CIRCLE.replace("FAMILY", "ipv4"), 10, 20);
+    project.run(&["plan"]).exits(1).complains("no room for more rules").complains("20 (read)");
+    project.run(&["apply"]).exits(1);
+    assert_eq!(project.groups(), BTreeMap::new());
+}
+
+#[test]
+fn a_quota_that_is_exceeded_half_way_leaves_a_journal_and_is_gone_on_from() {
+    // The inventory says that there is more room than there is.
+    let inventory =
+        CIRCLE.replace("FAMILY", "ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { rules: 1000 }");
+    let project = Project::with_quotas("half", &inventory, 10, 25);
+    let failed = project.run(&["apply"]).exits(3).complains("OverQuota").complains("of 25 are used");
+    assert!(failed.stderr.contains("openstack quota set --secgroup-rules"), "{}", failed.stderr);
+    assert_eq!(project.scene.journals().len(), 1);
+    let id = project.sdk("demo", &project.name, &["groups"])[0]["project_id"].as_str().unwrap().to_owned();
+    project.sdk("admin", "", &["PUT", &format!("/quotas/{id}"), r#"{"quota": {"security_group_rule": 1000}}"#]);
+    project.run(&["apply"]).exits(0);
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_group_that_left_the_inventory_is_an_orphan_and_prune_deletes_it() {
+    let project = Project::new("orphan", NODES);
+    project.run(&["apply"]).exits(0);
+    project.write(&NODES.replace("security_group: nodes", "security_group: renamed"));
+    project.run(&["apply"]).exits(0).says("orphan nodes");
+    project.run(&["apply", "--prune", "--max-removals", "20"]).exits(0);
+    assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["renamed"]);
+}
+
+#[test]
+fn tokens_that_expire_are_replaced() {
+    // This Keystone's tokens live for seconds; a removal waits for `--settle`, so the run outlives one.
+    let project = Project::new("expiry", &NODES.replace("cloud: demo", "cloud: demo-short-lived"));
+    project.run(&["apply"]).exits(0);
+    let id = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
+    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
+    let api = rules.iter().find(|rule| rule["port_range_min"] == 6443).unwrap();
+    project.call("DELETE", &format!("/security-group-rules/{}", api["id"].as_str().unwrap()), &Value::Null);
+    project.make_rule(&id, &json!({ "port_range_min": 6000, "port_range_max": 7000 }));
+    project.run(&["apply", "--settle", "12"]).exits(0);
+    assert_eq!(project.rules()["nodes"], nodes_table());
+}
+
+#[test]
+fn application_credentials_bring_their_own_project() {
+    // Its project is `demo`, which other tests leave alone.
+    let inventory = NODES.replace("cloud: demo, project: PROJECT", "cloud: demo-application-credential, project: demo");
+    let project = Project::new("application", &inventory);
+    project.run(&["plan"]).exits(0).says("project demo");
+    project
+        .write(&NODES.replace("cloud: demo, project: PROJECT", "cloud: demo-application-credential, project: PROJECT"));
+    project.run(&["plan"]).exits(1).complains("is of project `demo`");
+}
+
+#[test]
+fn the_variables_of_an_openrc_file_are_enough() {
+    let mut project = Project::new("variables", &NODES.replace("{ cloud: demo, project: PROJECT }", "{}"));
+    let file = std::fs::read_to_string(&project.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
+    let url =
+        file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap().trim_matches('\'').to_owned();
+    let name = project.name.clone();
+    for (variable, value) in [
+        ("OS_CLOUD", ""),
+        ("OS_AUTH_URL", url.as_str()),
+        ("OS_USERNAME", "demo"),
+        ("OS_PASSWORD", "demo-password"),
+        ("OS_USER_DOMAIN_NAME", "Default"),
+        ("OS_PROJECT_NAME", name.as_str()),
+        ("OS_PROJECT_DOMAIN_ID", "default"),
+        ("OS_REGION_NAME", ""),
+        ("OS_INTERFACE", "internal"),
+        ("OS_IDENTITY_API_VERSION", "3"),
+    ] {
+        project.scene.set(variable, value);
+    }
+    project.run(&["plan"]).exits(0).says(&name);
+    project.scene.set("OS_AUTH_URL", "");
+    project.run(&["plan"]).exits(1).complains("OS_AUTH_URL").complains("help:");
+}
+
+/// What is wrong with the user's own settings is found out by the first call, and said with a way out.
+#[test]
+fn wrong_settings_are_named() {
+    let mut project = Project::new("wrong", NODES);
+    project.write(&NODES.replace("cloud: demo", "cloud: demoo"));
+    project.run(&["plan"]).exits(1).complains("no cloud `demoo`").complains("`demo`").complains("clouds.yaml");
+    project.write(&NODES.replace("cloud: demo", "cloud: demo, region: Mars"));
+    project.run(&["plan"]).exits(1).complains("no region `Mars`").complains("`RegionOne`");
+    project.write(&NODES.replace("project: PROJECT", "project: nobodys"));
+    project.run(&["plan"]).exits(1).complains("401").complains("project").complains("help:");
+    project.write(NODES);
+    let file = std::fs::read_to_string(&project.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
+    let clouds = |project: &mut Project, text: String| {
+        let path = project.scene.write("clouds.yaml", text);
+        project.scene.set("OS_CLIENT_CONFIG_FILE", path.to_str().unwrap());
+    };
+    clouds(&mut project, file.replace("demo-password", "wrong-password"));
+    let denied = project.run(&["plan"]).exits(1).complains("401").complains("check user, password");
+    assert!(!denied.stderr.contains("wrong-password"), "{}", denied.stderr);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
+    clouds(&mut project, file.replace(url, &format!("http://127.0.0.1:{port}/v3")));
+    project.run(&["plan"]).exits(1).complains(&format!("http://127.0.0.1:{port}")).complains("help:");
+    clouds(&mut project, "clouds: [".to_owned());
+    project.run(&["plan"]).exits(1).complains("clouds.yaml").complains("help:");
+    assert_eq!(project.groups(), BTreeMap::new());
+}
+
+#[test]
+fn what_neutron_has_no_rule_for_is_refused_while_planning() {
+    let rule = "    rules:\n      - { from: office, to: all, allow: [0-10/tcp], why: old, ticket: NET-7 }\n    \
+                peers: { office: { cidrs: [192.0.2.0/24] } }\n";
+    let project = Project::new("zero", &format!("{NODES}{rule}"));
+    project.run(&["plan"]).exits(1).complains("no port 0");
+}
