@@ -140,7 +140,7 @@ mod tests {
     fn a_group_s_marks_say_how_we_came_to_it() {
         let [prod, shop] = ["platform/prod", "web/shop"].map(|mark| Mark::parse(mark).unwrap());
         let text = describe_group(
-            "nodes",
+            "nodes".to_owned(),
             &[(prod.clone(), Origin::Made), (shop.clone(), Origin::Adopted)],
             &dialect(255, true),
         );
