@@ -66,7 +66,7 @@ for target in "${targets[@]}"; do
   { grep -ahoE '[a-z][a-z0-9_-]{2,}' "$made/$target"/* || true; echo 65535; echo 4294967295; echo 18446744073709551615; } |
     sort -u | sed 's/.*/"&"/' >"$made/$target.dict"
   echo "fuzz $target"
-  if ! "$built/$target" "${bounds[@]}" -timeout=10 -rss_limit_mb=1024 -dict="$made/$target.dict" -print_final_stats=1 \
+  if ! "$built/$target" "${bounds[@]}" -timeout=30 -rss_limit_mb=1024 -dict="$made/$target.dict" -print_final_stats=1 \
     -verbosity=0 -artifact_prefix="artifacts/$target/" "corpus/$target" "$made/$target" >"$made/$target.log" 2>&1; then
     grep -aE 'panicked at|ERROR: libFuzzer' -A1 "$made/$target.log" >&2 || tail -50 "$made/$target.log" >&2
     input=$(sed -n 's/.*Test unit written to //p' "$made/$target.log" | tail -1)
