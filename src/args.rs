@@ -101,7 +101,7 @@ pub enum Command {
     /// Make it so: add what is missing, then remove what nothing wants
     ///
     /// On a terminal the plan is shown and you are asked; elsewhere it goes ahead, protected by the guards, the proof and
-    /// --max-removals. Every step is journaled before it is called; afterwards the cloud is read again and compared.
+    /// --max-removals. What was reviewed is applied by its digest (--expect) or as the file that `plan --out` saved. Every step is journaled before it is called; afterwards the cloud is read again and compared.
     Apply(ApplyArgs),
     /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
     Drift(Selection),
@@ -179,6 +179,13 @@ pub struct PlanArgs {
 /// `apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
+    /// A plan saved by `rsgsync plan --out FILE`: carries out its steps and no other, or refuses when the cloud has
+    /// changed so that they would be others; reads no inventory
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["clusters", "tidy", "prune", "take_over", "add_only", "allow_gap"]
+    )]
+    pub plan: Option<PathBuf>,
     /// What may change.
     #[command(flatten)]
     pub changes: Changes,

@@ -4,6 +4,7 @@ mod args;
 mod clouds;
 mod commands;
 mod failure;
+mod file;
 mod journals;
 mod load;
 mod pipeline;

@@ -13,7 +13,7 @@ use rsgsync_core::link::scope;
 use rsgsync_core::name::{ClusterName, NetworkName};
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{
-    Begun, NetworkInput, Plan, PlanOptions, destroy, plan, rollback, rollback_scopes, split_flows,
+    Begun, NetworkInput, Plan, PlanOptions, again, all_of, destroy, plan, rollback, rollback_scopes, split_flows,
 };
 use rsgsync_core::rule::{Atoms, Cidr, RulePeer};
 use rsgsync_engine::{Cloud, CloudError, Patience, StopSignal};
@@ -210,7 +210,30 @@ pub struct Backwards<'a> {
 
 /// Reads all that the run's plan speaks of, and plans the way back.
 pub async fn make_rollback(back: &Backwards<'_>, opened: &[Opened], screen: &Screen) -> Result<Plan, Failure> {
-    let scopes = rollback_scopes(back.saved, back.begun);
+    let inputs = read_saved(back.saved, back.begun, opened, screen).await?;
+    Ok(rollback(back.saved, back.begun, inputs, back.guards)?)
+}
+
+/// Reads all that a saved plan speaks of, and makes it again; without steps when all of it is carried out already.
+pub async fn make_again(
+    saved: &Saved,
+    opened: &[Opened],
+    max_removals: Option<usize>,
+    screen: &Screen,
+) -> Result<Plan, Failure> {
+    let inputs = read_saved(saved, &all_of(saved), opened, screen).await?;
+    Ok(again(saved, inputs, max_removals)?)
+}
+
+/// Reads the groups of a saved plan in which something was begun, and those that their rules name; errors where one
+/// network can't be read, since a part would say nothing of the whole.
+async fn read_saved<'a>(
+    saved: &Saved,
+    begun: &Begun,
+    opened: &'a [Opened],
+    screen: &Screen,
+) -> Result<Vec<(NetworkInput<'a>, Atoms)>, Failure> {
+    let scopes = rollback_scopes(saved, begun);
     let reads =
         opened.iter().filter_map(|o| Some((o, scopes.get(&o.network.name)?))).map(|(opened, scope)| async move {
             let (before, mut atoms) = (opened.cloud.calls().values().sum::<u64>(), Atoms::new());
@@ -232,11 +255,7 @@ pub async fn make_rollback(back: &Backwards<'_>, opened: &[Opened], screen: &Scr
             Err(error) => errors.push(error),
         }
     }
-    // A rollback of a part would be no rollback.
-    if !errors.is_empty() {
-        return Err(Failure::Cloud(errors));
-    }
-    Ok(rollback(back.saved, back.begun, inputs, back.guards)?)
+    if errors.is_empty() { Ok(inputs) } else { Err(Failure::Cloud(errors)) }
 }
 
 fn inputs<'a>(

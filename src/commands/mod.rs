@@ -73,6 +73,11 @@ impl Context<'_> {
         Screen::new(self.global.quiet, self.terminal)
     }
 
+    /// Prints a line for people to stdout; a report for programs has no such line.
+    pub fn say(&self, text: &str) -> Result<(), Failure> {
+        if self.global.format == Format::Text { print(text) } else { Ok(()) }
+    }
+
     /// Prints a plan to stdout.
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
         let text = match self.global.format {

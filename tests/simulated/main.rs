@@ -14,6 +14,7 @@ mod orphans;
 mod ownership;
 mod picture;
 mod rollback;
+mod saved_plan;
 mod selection;
 #[path = "../support/mod.rs"]
 mod support;
