@@ -64,10 +64,12 @@ pub enum Format {
     Text,
     /// For programs: stable and versioned.
     Json,
-    /// For wikis and pull requests (matrix, profile).
+    /// For wikis and pull requests (plan, drift, matrix, profile).
     Markdown,
     /// A page by itself (matrix, profile).
     Html,
+    /// One short paragraph for a chat room (drift).
+    Chat,
 }
 
 impl Format {
@@ -78,6 +80,7 @@ impl Format {
             Self::Json => "json",
             Self::Markdown => "markdown",
             Self::Html => "html",
+            Self::Chat => "chat",
         }
     }
 }
@@ -104,7 +107,10 @@ pub enum Command {
     /// --max-removals. What was reviewed is applied by its digest (--expect) or as the file that `plan --out` saved. Every step is journaled before it is called; afterwards the cloud is read again and compared.
     Apply(ApplyArgs),
     /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
-    Drift(Selection),
+    ///
+    /// Says nothing when all is in sync, unless to a terminal or with -v. A network that can't be read is an error, which
+    /// wins over drift; the others are reported all the same.
+    Drift(DriftArgs),
     /// Check a saved plan again, from nothing but what the file holds: exit code 1 when it is unsafe
     Prove(ProveArgs),
     /// Check an inventory offline
@@ -174,6 +180,20 @@ pub struct PlanArgs {
     /// Save the plan as JSON, too
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// `drift`.
+#[derive(Debug, Args)]
+pub struct DriftArgs {
+    /// Which groups.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Write what was found as Prometheus metrics, for the textfile collector of node_exporter
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Give up on a network that has not been read after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
 }
 
 /// `apply`.

@@ -78,14 +78,17 @@ impl Context<'_> {
         if self.global.format == Format::Text { print(text) } else { Ok(()) }
     }
 
+    fn plan_text(&self, plan: &Plan, document: &Document) -> String {
+        report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
+    }
+
     /// Prints a plan to stdout.
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
         let text = match self.global.format {
-            // `main` lets only commands with tables have the others.
-            Format::Text | Format::Markdown | Format::Html => {
-                report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
-            }
             Format::Json => json(document)?,
+            Format::Markdown => report::brief::in_a_fence(&self.plan_text(plan, document), &document.digest),
+            // `main` knows which command has which.
+            Format::Text | Format::Html | Format::Chat => self.plan_text(plan, document),
         };
         print(&text)
     }

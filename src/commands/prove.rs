@@ -22,7 +22,7 @@ pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
             format!("{report:#}\n")
         }
         // `main` lets only commands with tables have the others.
-        Format::Text | Format::Markdown | Format::Html => {
+        Format::Text | Format::Markdown | Format::Html | Format::Chat => {
             let steps = count(saved.document.steps.len(), "step");
             let head = format!("{steps}, digest {}\n", saved.document.digest.get(..16).unwrap_or_default());
             let body = match &witness {

@@ -4,6 +4,7 @@
 mod bad_input;
 mod cloud;
 mod contract;
+mod drift;
 mod faults;
 mod help;
 mod journals;
