@@ -38,7 +38,7 @@ pub(crate) enum Caller {
     Nobody,
     /// A token that isn't ours.
     Unknown,
-    /// A token of ours that is over.
+    /// A token that is over.
     Expired,
     /// A valid token, or a token that the account signed itself.
     Known(String),
@@ -104,10 +104,11 @@ impl Credentials {
         token
     }
 
+    /// The token is over, whoever issued it.
     pub(crate) fn expire(&mut self, authorization: Option<&str>) {
-        let token = authorization.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        let token = self.tokens.get_mut(token);
-        token.into_iter().for_each(|token| token.end = SystemTime::UNIX_EPOCH);
+        if let Some(token) = authorization.and_then(|value| value.strip_prefix("Bearer ")) {
+            self.tokens.insert(token.to_owned(), Token { email: String::new(), end: SystemTime::UNIX_EPOCH });
+        }
     }
 
     pub(crate) fn caller(&self, authorization: Option<&str>) -> Caller {
@@ -118,7 +119,9 @@ impl Credentials {
             Some(token) if token.end > SystemTime::now() => Caller::Known(token.email.clone()),
             Some(_) => Caller::Expired,
             None => match self.claims(token) {
-                Ok(claims) if claims["iss"] == EMAIL && claims["iss"] == claims["sub"] => Caller::Known(EMAIL.to_owned()),
+                Ok(claims) if claims["iss"] == EMAIL && claims["iss"] == claims["sub"] => {
+                    Caller::Known(EMAIL.to_owned())
+                }
                 _ => Caller::Unknown,
             },
         }

@@ -30,9 +30,8 @@ impl Refusal {
     }
 
     pub(crate) fn too_large(field: &str, maximum: usize, actual: usize) -> Self {
-        let message = format!(
-            "Value for field '{field}' is too large: maximum size {maximum} element(s); actual size {actual}."
-        );
+        let message =
+            format!("Value for field '{field}' is too large: maximum size {maximum} element(s); actual size {actual}.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "fieldSizeTooLarge", message)
     }
 
@@ -56,7 +55,8 @@ impl Refusal {
     /// What the front end refuses before Compute sees it: a request that isn't of the schema.
     pub(crate) fn payload(field: &str, description: &str) -> Self {
         let violation = json!({ "field": field, "description": description });
-        let bad_request = json!([{ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation] }]);
+        let bad_request =
+            json!([{ "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation] }]);
         Self { details: Some(("INVALID_ARGUMENT", bad_request)), ..Self::invalid(description) }
     }
 

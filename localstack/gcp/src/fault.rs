@@ -118,7 +118,8 @@ impl Hits {
             Then::Error { status, reason, message, retry_after } => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 let reason = reason.as_deref().unwrap_or("backendError");
-                let message = message.as_deref().unwrap_or("Internal error. Please try again or contact Google Support.");
+                let message =
+                    message.as_deref().unwrap_or("Internal error. Please try again or contact Google Support.");
                 Some(Refusal { retry_after: *retry_after, ..Refusal::new(status, reason, message) })
             }
             Then::RateLimit { retry_after } => Some(Refusal::rate("RATE_LIMIT_EXCEEDED", *retry_after)),

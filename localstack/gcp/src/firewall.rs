@@ -17,7 +17,7 @@ static IS_NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!("^{NAME}$")).expect("the pattern is a regular expression"));
 
 const DESCRIPTION: usize = 2048;
-const RANGES: usize = 5000;
+pub(crate) const RANGES: usize = 5000;
 /// The most elements of each list.
 const LIMITS: [(&str, usize); 6] = [
     ("sourceRanges", RANGES),
@@ -101,12 +101,13 @@ impl Project {
         rule.remove("params");
         rule.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
         check_name("resource.name", text::of(&rule, "name"))?;
-        for (field, value) in [("description", json!("")), ("direction", json!("INGRESS")), ("disabled", json!(false))] {
+        for (field, value) in [("description", json!("")), ("direction", json!("INGRESS")), ("disabled", json!(false))]
+        {
             rule.entry(field).or_insert(value);
         }
         rule.entry("priority").or_insert(json!(1000));
         rule.entry("network").or_insert(json!("global/networks/default"));
-        rule["network"] = self.network_link(text::of(&rule, "network"))?.into();
+        rule["network"] = self.network_link("resource.network", text::of(&rule, "network"))?.into();
         check(&rule)?;
         fill_ranges(&mut rule);
         fill_log(&mut rule)?;
@@ -120,8 +121,8 @@ impl Project {
     }
 
     /// The full address of a network of this project that is there.
-    pub(crate) fn network_link(&self, address: &str) -> Result<String, Refusal> {
-        let wrong = |must: &str| Refusal::field("resource.network", address, must);
+    pub(crate) fn network_link(&self, field: &str, address: &str) -> Result<String, Refusal> {
+        let wrong = |must: &str| Refusal::field(field, address, must);
         let resource = text::unlink(address);
         let parts: Vec<&str> = resource.split('/').collect();
         let name = match parts[..] {
@@ -169,7 +170,7 @@ fn fill_log(rule: &mut Object) -> Result<(), Refusal> {
 }
 
 /// Elements of a list of texts.
-fn list<'a>(rule: &'a Object, field: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+pub(crate) fn list<'a>(rule: &'a Object, field: &str) -> impl Iterator<Item = &'a str> + use<'a> {
     rule.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
@@ -246,7 +247,7 @@ fn check_ranges(rule: &Object) -> Result<(), Refusal> {
 }
 
 /// A range without bits behind its length, or one address.
-fn address_range(text: &str) -> Option<IpNet> {
+pub(crate) fn address_range(text: &str) -> Option<IpNet> {
     match text.parse::<IpNet>() {
         Ok(range) => (range == range.trunc()).then_some(range),
         Err(_) => text.parse::<IpAddr>().ok().map(IpNet::from),
@@ -293,7 +294,7 @@ fn check_entry(at: &str, entry: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn is_ports(text: &str) -> bool {
+pub(crate) fn is_ports(text: &str) -> bool {
     let port = |text: &str| text.parse::<u16>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     matches!((port(first), port(last)), (Some(first), Some(last)) if first <= last)

@@ -3,6 +3,7 @@
 //! Requests are checked against Google's own discovery document (`data/compute-schema.json`); answers have the form that
 //! the service stores and sends. It shares nothing with rsgsync.
 
+mod call;
 mod cloud;
 mod control;
 mod credentials;
@@ -13,6 +14,7 @@ mod firewall;
 mod network;
 mod operation;
 mod page;
+mod policy;
 mod project;
 mod schema;
 mod server;

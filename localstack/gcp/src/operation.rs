@@ -86,7 +86,9 @@ impl Operation {
     }
 
     pub(crate) fn makes(&self, collection: Collection) -> bool {
-        matches!(self.state, State::Running(_, Effect::Put(_))) && self.collection == collection && self.kind.ends_with("insert")
+        matches!(self.state, State::Running(_, Effect::Put(_)))
+            && self.collection == collection
+            && self.kind.ends_with("insert")
     }
 
     /// When it will be done, where time alone decides and it isn't yet.
@@ -107,10 +109,8 @@ impl Operation {
 
     /// Somebody asked how it stands.
     pub(crate) fn seen(&mut self) {
-        if let State::Running(until @ Until::Looks(_), _) = &mut self.state
-            && let Until::Looks(left) = *until
-        {
-            *until = if left == 0 { Until::Time(Instant::now()) } else { Until::Looks(left - 1) };
+        if let State::Running(Until::Looks(left), _) = &mut self.state {
+            *left = left.saturating_sub(1);
         }
     }
 

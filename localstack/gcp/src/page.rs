@@ -1,5 +1,6 @@
 //! One page of a list: filtered, ordered, cut, with a token for the next.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ pub(crate) fn cut(
         Some(other) => return Err(Refusal::field("orderBy", other, "Must be 'name' or 'creationTimestamp desc'.")),
     };
     if newest_first {
-        items.sort_by(|a, b| age(b).cmp(&age(a)));
+        items.sort_by_key(|item| Reverse(age(item)));
     }
     let question = format!("{path} {:?} {newest_first}", asked("filter"));
     let token = asked("pageToken");
@@ -40,7 +41,9 @@ pub(crate) fn cut(
         let place = items.iter().position(|item| text::of(item, "name") == last);
         items = match place {
             Some(place) => items.split_off(place + 1),
-            None => items.into_iter().skip_while(|item| !newest_first && text::of(item, "name") <= last.as_str()).collect(),
+            None => {
+                items.into_iter().skip_while(|item| !newest_first && text::of(item, "name") <= last.as_str()).collect()
+            }
         };
     }
     let size = asked("maxResults").and_then(|size| size.parse().ok()).unwrap_or(DEFAULT);

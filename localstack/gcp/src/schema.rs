@@ -56,11 +56,7 @@ impl Schema {
             }
         }
         let common = object(&document["commonParameters"]).into_iter().map(|(name, _)| name);
-        Self {
-            methods,
-            types: object(&document["schemas"]),
-            common: common.chain(COMMON.map(str::to_owned)).collect(),
-        }
+        Self { methods, types: object(&document["schemas"]), common: common.chain(COMMON.map(str::to_owned)).collect() }
     }
 
     /// The method that a verb and a path below the version mean, with the values of the path's parameters.
@@ -119,9 +115,8 @@ impl Schema {
         for (name, value) in fields {
             let of_field = match (&kind["properties"][&name], &kind["additionalProperties"]) {
                 (Value::Null, Value::Null) => {
-                    let description = format!(
-                        "Invalid JSON payload received. Unknown name \"{name}\" at '{at}': Cannot find field."
-                    );
+                    let description =
+                        format!("Invalid JSON payload received. Unknown name \"{name}\" at '{at}': Cannot find field.");
                     return Err(Refusal::payload(at, &description));
                 }
                 (Value::Null, additional) => additional,
