@@ -5,7 +5,7 @@ set -euo pipefail
 source "$(dirname "$(realpath "$0")")/../service.sh"
 
 ready() {
-  [[ -s $run/port ]] && python3 -I -S - "$(cat "$run/port")" 2>/dev/null <<'PY'
+  [[ -s $run/port ]] && "$venv/bin/python" -I -S - "$(cat "$run/port")" 2>/dev/null <<'PY'
 import http.client, sys
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=2)
 connection.request("GET", "/control/health")
@@ -13,14 +13,15 @@ sys.exit(connection.getresponse().status != 200)
 PY
 }
 
-# The running server must not be overwritten by a build: it runs from a copy.
+# With the features of the whole workspace, so that a build of all of it shares what is compiled here. The server runs from
+# a copy: a build must be able to replace the original.
 build() {
   local target
   target=$(realpath -m "${CARGO_TARGET_DIR:-$home/../../target}")
   say "building"
-  (cd "$home" && cargo build --quiet --locked --package rsgsync-gcp-server --target-dir "$target") >&2 ||
+  (cd "$home" && cargo build --quiet --locked --workspace --bin gcp-server --target-dir "$target") >&2 ||
     die "the build failed, see above"
-  cp "$target/debug/rsgsync-gcp-server" "$run/server.new"
+  cp "$target/debug/gcp-server" "$run/server.new"
   mv "$run/server.new" "$run/server"
 }
 

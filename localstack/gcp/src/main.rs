@@ -1,11 +1,11 @@
-//! `rsgsync-gcp-server KEY_FILE PORT_FILE [--strict]`: listens on 127.0.0.1, on port 4580 or the next one that is free,
+//! `gcp-server KEY_FILE PORT_FILE [--strict]`: listens on 127.0.0.1, on port 4580 or the next one that is free,
 //! and writes its service account's key and then its port.
 
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
-use rsgsync_gcp_server::Server;
+use gcp_server::Server;
 use tokio::net::TcpListener;
 
 const FIRST_PORT: u16 = 4580;
@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
     let served = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [key, port] => serve(key, port, false).await,
         [key, port, "--strict"] => serve(key, port, true).await,
-        _ => Err(io::Error::other("usage: rsgsync-gcp-server KEY_FILE PORT_FILE [--strict]")),
+        _ => Err(io::Error::other("usage: gcp-server KEY_FILE PORT_FILE [--strict]")),
     };
     match served {
         Ok(never) => match never {},
