@@ -18,6 +18,8 @@ mod policy;
 mod project;
 mod schema;
 mod server;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use server::Server;
