@@ -28,6 +28,11 @@ pub(crate) fn named(path: &BTreeMap<String, String>) -> Option<&str> {
     path.iter().find(|(name, _)| *name != "project").map(|(_, value)| value.as_str())
 }
 
+fn without(mut value: Value, field: &str) -> Value {
+    value.as_object_mut().into_iter().for_each(|object| drop(object.remove(field)));
+    value
+}
+
 impl Call<'_> {
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.request.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -108,7 +113,8 @@ impl Project {
             "firewalls.list" => self.list(call, "firewalls", "compute#firewallList", Collection::Firewalls),
             "networks.list" => self.list(call, "networks", "compute#networkList", Collection::Networks),
             "networkFirewallPolicies.list" => {
-                self.list(call, "firewallPolicies", "compute#firewallPolicyList", Collection::Policies)
+                let page = self.list(call, "firewallPolicies", "compute#firewallPolicyList", Collection::Policies);
+                page.map(|page| without(page, "selfLink")) // unlike all others
             }
             "globalOperations.list" => {
                 let bodies: Vec<Value> = self.operations.values().map(|operation| operation.body(&self.id)).collect();
