@@ -68,17 +68,20 @@ impl Call<'_> {
 }
 
 impl Project {
-    /// What somebody else does to a rule, at once. What the service would refuse is not done.
-    pub(crate) fn write(&mut self, write: &Write) {
+    /// What somebody else does to a rule, at once. Errors where the service would refuse it; then nothing is done.
+    pub(crate) fn write(&mut self, write: &Write) -> Result<(), Refusal> {
         let name = write.firewall.as_str();
-        let Some(body) = write.body.clone() else { return self.remove(Collection::Firewalls, name) };
-        let written = match self.get(Collection::Firewalls, name) {
-            Ok(old) => self.patched(old, body),
-            Err(_) => self.new_firewall(body),
+        let Some(body) = &write.body else {
+            self.remove(Collection::Firewalls, name);
+            return Ok(());
         };
-        if let Ok(rule) = written {
-            self.put(Collection::Firewalls, rule);
-        }
+        let body = Schema::get().typed("Firewall", Value::Object(body.clone()))?;
+        let rule = match self.get(Collection::Firewalls, name) {
+            Ok(old) => self.patched(old, body)?,
+            Err(_) => self.new_firewall(body)?,
+        };
+        self.put(Collection::Firewalls, rule);
+        Ok(())
     }
 
     pub(crate) fn carry_out(&mut self, call: &Call<'_>) -> Outcome {

@@ -328,7 +328,7 @@ fn faults_hit_what_they_name_as_often_as_they_say() {
 }
 
 #[test]
-fn a_control_request_with_an_unknown_word_is_refused() {
+fn a_control_request_that_makes_no_sense_is_refused() {
     let mut api = Api::new();
     for (path, body) in [
         ("/faults", json!({ "then": "explode" })),
@@ -337,6 +337,7 @@ fn a_control_request_with_an_unknown_word_is_refused() {
         ("/settings", json!({ "quota": {} })),
         ("/settings", json!({ "inherited": { "default": [{ "x": 1 }] } })),
         ("/settings", json!({ "write": [{ "name": "a" }] })),
+        ("/settings", json!({ "write": [{ "firewall": "a", "body": { "name": "a" } }] })),
     ] {
         let answer = control::handle(&mut api.0, &http::Method::POST, path, Some("p"), body.to_string().as_bytes());
         assert_eq!(answer.unwrap_err().0, 400, "{path} {body}");
