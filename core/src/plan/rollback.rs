@@ -86,7 +86,7 @@ pub fn rollback(
         always_there(&mut input, known.into_iter());
         let mut groups = Vec::new();
         if let Ok(observed) = &input.observed {
-            let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours);
+            let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours, input.pack.dialect());
             let part = Part { saved, input: &input, observed, ours, guards };
             groups = part.plan(&undos, &mut atoms, &mut draft, &mut notes);
         }
