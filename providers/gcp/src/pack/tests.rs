@@ -166,12 +166,14 @@ fn bound(rules: &BTreeSet<Rule>, addresses: usize) -> usize {
     counts.into_values().map(of).sum()
 }
 
-fn config(cases: u32) -> ProptestConfig {
+/// Cases of each property: `RSGSYNC_CASES`, or as many as the test thinks enough.
+fn config(enough: u32) -> ProptestConfig {
+    let cases = std::env::var("RSGSYNC_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(enough);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
-    #![proptest_config(config(1000))]
+    #![proptest_config(config(600))]
 
     #[test]
     fn the_group_has_exactly_what_is_wanted_and_nothing_is_cut_or_opened_on_the_way(

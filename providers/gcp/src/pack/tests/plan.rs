@@ -193,7 +193,7 @@ fn ours_or_nobodys(world: &World) -> bool {
 }
 
 proptest! {
-    #![proptest_config(config(400))]
+    #![proptest_config(config(200))]
 
     #[test]
     fn any_plan_holds_and_afterwards_nothing_is_left_to_do(
