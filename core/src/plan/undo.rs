@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Action;
 use super::rollback::Begun;
+use crate::desired::Elsewhere;
 use crate::document::Saved;
 use crate::inventory::SecurityGroup;
 use crate::link::names_another_account;
@@ -174,12 +175,12 @@ impl<'a, 'o> Then<'a, 'o> {
         known.map(|g| g.atom).or_else(|| by_id().then(|| atoms.intern(text)))
     }
 
-    /// How rules here name `NETWORK/NAME`, a group that the run made in another network; `Some(None)`: nobody knows its id.
+    /// How rules here name `NETWORK › NAME`, a group that the run made in another network; `Some(None)`: nobody knows its id.
     fn of_another_network(&self, text: &str) -> Option<Option<String>> {
-        let (network, name) = text.split_once('/')?;
-        let entry = self.saved.document.networks.iter().find(|n| n.name.as_str() == network)?;
+        let Elsewhere { network, group } = Elsewhere::parse(text)?;
+        let entry = self.saved.document.networks.iter().find(|n| n.name == network)?;
         let made = self.saved.steps().iter().filter(|s| s.action == Action::CreateGroup && s.network == entry.name);
-        let made = made.filter(|s| self.saved.text(&s.network, s.group) == name);
+        let made = made.filter(|s| self.saved.text(&s.network, s.group) == group.as_str());
         let id = made.filter_map(|s| self.begun.get(&s.id)?.as_ref()).next().map(GroupId::as_str);
         let listed = id.map(|id| match (&entry.account, &self.observed.account) {
             (Some(theirs), Some(own)) if theirs != own => format!("{theirs}/{id}"),
