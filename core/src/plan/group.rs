@@ -76,7 +76,7 @@ pub(super) fn group(
     linked.wanted.add_only = options.add_only;
     let mut diff = diff(&linked.wanted, existing, ownership, ours);
     diff.project_adds(dialect);
-    let selected = options.select(desired);
+    let selected = options.select(&network, desired);
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
     }
