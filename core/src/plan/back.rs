@@ -31,13 +31,7 @@ pub(super) struct Back<'a> {
 
 /// A group that was, as the cloud makes it anew.
 pub(super) fn new_group(before: &ObservedGroup, atom: Atom, dialect: &Dialect) -> ObservedGroup {
-    let rules = dialect.default_rules.iter().map(|rule| ObservedRule {
-        rule: *rule,
-        id: None,
-        description: String::new(),
-        marks: Vec::new(),
-        weight: 1,
-    });
+    let rules = dialect.default_rules.iter().map(|rule| ObservedRule::plain(*rule));
     ObservedGroup { atom, marks: Vec::new(), rules: rules.collect(), ..before.clone() }
 }
 
@@ -81,7 +75,8 @@ impl Back<'_> {
             before.iter().filter(|m| ours.is(&m.mark) && m.origin != Origin::Joined).map(|m| m.mark.clone()).collect();
         let restored = |rule: &ObservedRule| {
             let marks = if rule.marks.is_empty() { taken.clone() } else { mine(&rule.marks) };
-            StepRule { id: None, reasons: because("was there before the run"), ..step_rule(rule, marks) }
+            let reasons = because("was there before the run");
+            StepRule { id: None, resource: None, reasons, ..step_rule(rule, marks) }
         };
         let removed = |rule: &ObservedRule| StepRule {
             reasons: because("the run added it"),
@@ -105,6 +100,9 @@ impl Back<'_> {
             descriptions: described.collect(),
             ..GroupChanges::default()
         };
+        let holds = if before.iter().any(|m| ours.is(&m.mark)) { before } else { &group.marks };
+        let holds = holds.iter().filter(|m| ours.is(&m.mark));
+        changes.marks = holds.map(|m| (m.mark.clone(), m.origin)).collect();
         if let Some(before) = undo.before {
             if undo.remade {
                 changes.create = Some(before.description.clone());

@@ -8,7 +8,8 @@ use super::draft::Draft;
 use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, doomed, orphans, pruned};
-use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, ids_lost};
+use super::shadow::shadowed;
+use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
 use crate::flow::{Ask, Flows, Unopened, Why};
@@ -17,7 +18,7 @@ use crate::inventory::{Inventory, Network, SecurityGroup};
 use crate::link::{Unlinked, Whereabouts, link, settle_references};
 use crate::name::{ClusterName, GroupName, NetworkName};
 use crate::observed::{Observed, ObservedGroup, Ours};
-use crate::pack::Pack;
+use crate::pack::{Pack, Site};
 use crate::proof::GroupCase;
 use crate::rule::{Atom, Cidr, PeerKind, RulePeer};
 
@@ -38,6 +39,8 @@ pub struct NetworkInput<'a> {
 pub struct PlanOptions {
     /// Only groups of these clusters get steps.
     pub clusters: Option<BTreeSet<ClusterName>>,
+    /// Only groups of this part of the fleet get steps.
+    pub shard: Option<Shard>,
     /// No removal at all.
     pub add_only: bool,
     /// Remove redundant rules and bring descriptions up to date, too.
@@ -54,7 +57,15 @@ pub struct PlanOptions {
 
 impl PlanOptions {
     /// Whether a group gets steps.
-    pub(super) fn select(&self, group: &DesiredGroup) -> bool {
+    pub(super) fn select(&self, network: &NetworkName, group: &DesiredGroup) -> bool {
+        self.in_shard(network, group.security_group.as_str()) && self.in_clusters(group)
+    }
+
+    fn in_shard(&self, network: &NetworkName, security_group: &str) -> bool {
+        self.shard.is_none_or(|shard| shard.has(network, security_group))
+    }
+
+    fn in_clusters(&self, group: &DesiredGroup) -> bool {
         self.clusters.as_ref().is_none_or(|only| group.members.iter().any(|(cluster, _)| only.contains(cluster)))
     }
 
@@ -75,26 +86,34 @@ pub fn plan(
     let clusters = inventory.written();
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let mut draft = Draft::of(&inputs);
-    let whereabouts = whereabouts(&inputs, &desired, |group| options.select(group));
-    for input in inputs {
+    let whereabouts = whereabouts(&inputs, &desired, |network, group| options.select(network, group));
+    for mut input in inputs {
+        let mut wish = desired.networks.remove(&input.network.name).unwrap_or_default();
+        always_there(&mut input, wish.groups.iter().map(|g| (g.security_group.as_str(), g.atom)));
         let name = &input.network.name;
-        let mut wish = desired.networks.remove(name).unwrap_or_default();
         let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
+        if let Ok(observed) = &input.observed {
+            wait_for_other_shards(&mut wish, name, observed, options);
+        }
         let lost = settle_references(&mut wish, account, &whereabouts);
         desired.unopened.extend(not_there(inventory, name, &wish, lost));
         let Ok(observed) = &input.observed else {
             draft.networks.push(network_plan(input, wish, Vec::new(), Vec::new()));
             continue;
         };
-        let dialect = input.pack.dialect();
-        let (linked, unlinked) = link(&wish, observed, ours, dialect);
+        let (linked, unlinked) = link(&wish, observed, ours, input.pack);
         draft.errors.extend(unlinked_errors(name, unlinked));
-        let orphaned = orphans(inventory, observed, &linked, ours);
-        let doomed = if options.prunes() { doomed(&orphaned) } else { BTreeSet::new() };
+        let mut orphaned = orphans(inventory, observed, &linked, ours);
+        orphaned.retain(|orphan| {
+            let group = observed.groups.iter().find(|group| group.atom == orphan.atom);
+            group.is_none_or(|group| options.in_shard(name, group.name.as_str()))
+        });
+        let deletes = options.prunes() && !input.pack.dialect().groups_are_implicit;
+        let doomed = if deletes { doomed(&orphaned) } else { BTreeSet::new() };
         let mut groups = Vec::new();
         for linked in linked {
             let existing = linked.observed;
-            let made = match group(linked, &input, observed, ours, options, &doomed) {
+            let made = match group(linked, &input, observed, &wish.atoms, ours, options, &doomed) {
                 Ok(made) => made,
                 Err(error) => {
                     draft.errors.push(error);
@@ -104,20 +123,23 @@ pub fn plan(
             let atom = made.plan.atom;
             draft.cases.push(case(name, &made.plan, existing, guards, ours));
             draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
-            let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
+            let site = Site { group: existing, network: observed, atoms: &wish.atoms };
+            let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &site)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
             draft.gaps.extend(made.gaps.into_iter().map(|rule| (name.clone(), atom, rule)));
             groups.push(made.plan);
         }
         if options.prunes() {
             let going = pruned(&orphaned, observed, ours, &doomed);
-            groups.extend(draft.going(going, &input, observed, guards));
+            groups.extend(draft.going(going, &input, observed, &wish.atoms, guards));
         }
         draft.untouched(name, observed, &groups, &doomed, ours);
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
     let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
     let mut notes: Vec<String> = adopted_from(&networks).collect();
+    notes.extend(networks.iter().filter_map(|n| n.observed.as_ref().ok()).flat_map(|o| o.notes.iter().cloned()));
+    notes.extend(shadowed(&networks));
     notes.extend(ids_lost(&networks, &steps));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
     let blast = blast(&networks, &steps, options.max_removals);
@@ -154,27 +176,61 @@ pub(super) fn same_places(inputs: &[NetworkInput<'_>]) -> Vec<PlanError> {
     errors
 }
 
+/// Sets groups that are but names beside those that were read: such a group is always there, if only with what the cloud
+/// gives to every group.
+pub(super) fn always_there<'a>(input: &mut NetworkInput<'_>, groups: impl Iterator<Item = (&'a str, Atom)>) {
+    let (dialect, Ok(observed)) = (input.pack.dialect(), &mut input.observed) else { return };
+    if !dialect.groups_are_implicit {
+        return;
+    }
+    for (name, atom) in groups {
+        if let Ok(name) = GroupName::new(name)
+            && observed.groups.iter().all(|group| group.name != name)
+        {
+            observed.groups.push(ObservedGroup::without_resources(&name, atom, dialect));
+        }
+    }
+    observed.groups.sort_by(|a, b| a.id.cmp(&b.id));
+}
+
 /// Where groups are that other networks may refer to: what was read, and those of the rest that are `to_be_made`.
 pub(super) fn whereabouts(
     inputs: &[NetworkInput<'_>],
     desired: &Desired,
-    to_be_made: impl Fn(&DesiredGroup) -> bool,
+    to_be_made: impl Fn(&NetworkName, &DesiredGroup) -> bool,
 ) -> BTreeMap<Elsewhere, Whereabouts> {
     let mut all = BTreeMap::new();
-    for NetworkInput { network, observed, .. } in inputs {
-        let Ok(observed) = observed else { continue };
+    // A group that is but a name means nothing in another network.
+    for NetworkInput { network, observed, pack, calls: _ } in inputs {
+        let (Ok(observed), false) = (observed, pack.dialect().groups_are_implicit) else { continue };
         let named = |group: &GroupName| Elsewhere { network: network.name.clone(), group: group.clone() };
         for group in &observed.groups {
             let there = Whereabouts::There { id: group.id.clone(), account: observed.account.clone() };
             all.insert(named(&group.name), there);
         }
-        for group in desired.networks.get(&network.name).iter().flat_map(|n| &n.groups).filter(|g| to_be_made(g)) {
+        for group in
+            desired.networks.get(&network.name).iter().flat_map(|n| &n.groups).filter(|g| to_be_made(&network.name, g))
+        {
             if let SecurityGroup::Name(name) = &group.security_group {
                 all.entry(named(name)).or_insert(Whereabouts::ToBeMade);
             }
         }
     }
     all
+}
+
+/// Groups that another part of the fleet is still to make are like those of another network that nobody has: rules that
+/// refer to them wait.
+fn wait_for_other_shards(wish: &mut DesiredNetwork, name: &NetworkName, observed: &Observed, options: &PlanOptions) {
+    let there = |group: &GroupName| observed.groups.iter().any(|o| o.name == *group);
+    for group in &wish.groups {
+        if let SecurityGroup::Name(text) = &group.security_group
+            && !options.in_shard(name, text.as_str())
+            && !there(text)
+        {
+            wish.elsewhere.insert(group.atom, Elsewhere { network: name.clone(), group: text.clone() });
+        }
+    }
 }
 
 /// The rows behind rules whose other end nobody has.

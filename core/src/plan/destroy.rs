@@ -46,7 +46,7 @@ pub fn destroy(
     let clusters = inventory.written();
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let mut draft = Draft::of(&inputs);
-    let whereabouts = whereabouts(&inputs, &whole, |_| false);
+    let whereabouts = whereabouts(&inputs, &whole, |_, _| false);
     for input in inputs {
         let name = input.network.name.clone();
         let mut wish = whole.networks.remove(&name).unwrap_or_default();
@@ -58,12 +58,13 @@ pub fn destroy(
             settle_references(&mut rest, account, &whereabouts);
             let smaller = smaller(&wish, &rest);
             // A peer that is gone already needs nothing: nothing is added for it.
-            let (linked, _) = link(&wish, observed, ours, input.pack.dialect());
-            let (still, _) = link(&smaller, observed, ours, input.pack.dialect());
+            let (linked, _) = link(&wish, observed, ours, input.pack);
+            let (still, _) = link(&smaller, observed, ours, input.pack);
             let nobody_stays =
                 |l: &Linked<'_>| l.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster));
             let goes = |l: &&Linked<'_>| nobody_stays(l) && l.observed.is_some_and(|g| g.is_only_made_by(ours));
-            let doomed: BTreeSet<Atom> = linked.iter().filter(goes).map(|l| l.atom).collect();
+            let deletes = !input.pack.dialect().groups_are_implicit;
+            let doomed: BTreeSet<Atom> = linked.iter().filter(|l| deletes && goes(l)).map(|l| l.atom).collect();
             let going = linked.iter().zip(&still).filter_map(|(linked, still)| {
                 let (group, desired) = (linked.observed?, linked.desired);
                 Some(Going {
@@ -77,7 +78,7 @@ pub fn destroy(
                     doomed: &doomed,
                 })
             });
-            groups = draft.going(going.collect(), &input, observed, guards);
+            groups = draft.going(going.collect(), &input, observed, &wish.atoms, guards);
             draft.untouched(&name, observed, &groups, &doomed, ours);
             orphaned = orphans(inventory, observed, &linked, ours);
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::back::{Back, new_group};
-use super::build::{NetworkInput, case, network_plan};
-use super::draft::Draft;
+use super::build::{NetworkInput, always_there, case, network_plan};
+use super::draft::{Draft, site};
 use super::going::{deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
 use super::order::GroupCalls;
@@ -81,10 +81,13 @@ pub fn rollback(
     let (inputs, all_atoms): (Vec<NetworkInput<'_>>, Vec<Atoms>) = inputs.into_iter().unzip();
     let (mut draft, mut notes) = (Draft::of(&inputs), Vec::new());
     draft.errors.extend(inputs.iter().filter_map(|input| moved(saved, input)));
-    for (input, mut atoms) in inputs.into_iter().zip(all_atoms) {
+    for (mut input, mut atoms) in inputs.into_iter().zip(all_atoms) {
+        let known = saved.observed().filter(|(network, _)| **network == input.network.name);
+        let known: Vec<_> = known.map(|(_, g)| (g.name.as_str(), atoms.intern(g.name.as_str()))).collect();
+        always_there(&mut input, known.into_iter());
         let mut groups = Vec::new();
         if let Ok(observed) = &input.observed {
-            let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours);
+            let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours, input.pack.dialect());
             let part = Part { saved, input: &input, observed, ours, guards };
             groups = part.plan(&undos, &mut atoms, &mut draft, &mut notes);
         }
@@ -154,7 +157,7 @@ impl Part<'_> {
             }
             match self.changed(back) {
                 Ok((plan, waves)) => {
-                    draft.calls.push(self.calls(back.group.atom, waves, &[]));
+                    draft.calls.push(self.calls(back.group.atom, waves, &[], atoms));
                     plans.push(plan);
                 }
                 Err(error) => draft.errors.push(error),
@@ -162,7 +165,7 @@ impl Part<'_> {
         }
         let deleted: BTreeSet<Atom> = doomed.iter().map(|(group, _)| group.atom).collect();
         for (group, changes, rules) in deletions_in_order(doomed) {
-            draft.calls.push(self.calls(group, vec![changes], &rules));
+            draft.calls.push(self.calls(group, vec![changes], &rules, atoms));
         }
         let of_plan = |plan: &GroupPlan| {
             let now = self.observed.groups.iter().find(|group| group.atom == plan.atom);
@@ -173,8 +176,9 @@ impl Part<'_> {
         plans
     }
 
-    fn calls(&self, group: Atom, waves: Vec<GroupChanges>, deleted: &[StepRule]) -> GroupCalls {
-        let packed = waves.iter().map(|changes| self.input.pack.pack(changes, &self.observed.limits));
+    fn calls(&self, group: Atom, waves: Vec<GroupChanges>, deleted: &[StepRule], atoms: &Atoms) -> GroupCalls {
+        let site = site(self.observed, group, atoms);
+        let packed = waves.iter().map(|changes| self.input.pack.pack(changes, &site));
         let waves = packed.map(|calls| with_rules(calls, deleted)).collect();
         GroupCalls { network: self.input.network.name.clone(), group, waves }
     }

@@ -10,6 +10,7 @@ use crate::inventory::SecurityGroup;
 use crate::link::names_another_account;
 use crate::name::{GroupId, Mark, NetworkName, Origin};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
+use crate::pack::Dialect;
 use crate::rule::{Atom, Atoms, Direction, PeerKind, Rule, RulePeer};
 
 /// What a run did to one group. All rules are of the atoms of now.
@@ -50,8 +51,9 @@ pub(super) fn undone<'a>(
     observed: &'a Observed,
     atoms: &mut Atoms,
     ours: Ours<'_>,
+    dialect: &Dialect,
 ) -> Vec<Undo<'a>> {
-    let then = Then::of(saved, begun, network, observed, ours);
+    let then = Then { names_stay: dialect.groups_are_implicit, ..Then::of(saved, begun, network, observed, ours) };
     let mut all: BTreeMap<&str, Undo<'a>> = BTreeMap::new();
     let steps = saved.steps().iter().filter(|s| s.network == *network && begun.contains_key(&s.id));
     for step in steps {
@@ -96,6 +98,8 @@ struct Then<'a, 'o> {
     fleeting: BTreeSet<&'a str>,
     /// Groups that the run deleted, and of whose name there is none now.
     remade: BTreeSet<&'a str>,
+    /// A name means the same group for ever.
+    names_stay: bool,
 }
 
 impl<'a, 'o> Then<'a, 'o> {
@@ -118,6 +122,7 @@ impl<'a, 'o> Then<'a, 'o> {
             ids: ids.chain(touched).collect(),
             fleeting: BTreeSet::new(),
             remade: BTreeSet::new(),
+            names_stay: false,
         };
         for step in saved.steps().iter().filter(|s| s.network == *network) {
             let (Some(made), name) = (begun.get(&step.id), saved.text(network, step.group)) else { continue };
@@ -152,7 +157,7 @@ impl<'a, 'o> Then<'a, 'o> {
     }
 
     fn peer(&self, text: &str, atoms: &mut Atoms) -> Option<Atom> {
-        if self.remade.contains(text) {
+        if self.names_stay || self.remade.contains(text) {
             return Some(atoms.intern(text));
         }
         if let Some(group) = self.group(text) {
