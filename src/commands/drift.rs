@@ -25,6 +25,7 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
         clusters: wish.clusters(&args.selection.clusters)?,
         tidy: args.selection.tidy,
         prune: args.selection.prune,
+        cascade: args.selection.cascade.iter().cloned().collect(),
         take_over: args.selection.take_over,
         ..PlanOptions::default()
     };

@@ -168,7 +168,18 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
                     .for_each(|r| out.push_str(&line('=', r, "another owner's too; loses our mark, stays".into())));
             }
             Action::UpdateDescriptions => described(out, network, group, step),
-            Action::CreateGroup | Action::DeleteGroup => {}
+            Action::DeleteGroup => along(out, network, step),
+            Action::CreateGroup => {}
+        }
+    }
+}
+
+/// Rules of other groups that the cloud deletes with a group.
+fn along(out: &mut String, network: &NetworkPlan, step: &Step) {
+    for (group, rules) in &step.cascade {
+        for rule in rules {
+            let why = format!("on {}, not ours: the cloud deletes it with the group", network.group_name(*group));
+            out.push_str(&rule_line(network, '−', &rule.rule, &why));
         }
     }
 }
@@ -211,6 +222,7 @@ fn fates(group: &GroupPlan) -> Vec<String> {
         (with(&[Fate::Held]), "held"),
         (with(&[Fate::Ignored]), "ignored"),
         (with(&[Fate::Spared]), "unwanted, left by --add-only"),
+        (with(&[Fate::Cascade]), "foreign, deleted with the group that they refer to"),
     ];
     counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
 }

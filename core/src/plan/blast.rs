@@ -7,7 +7,7 @@ use crate::rule::Direction;
 /// Why apply refuses to take so much away, unless told otherwise.
 pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Option<usize>) -> Option<String> {
     let changes_rules = |s: &&Step| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions);
-    let total: usize = steps.iter().filter(changes_rules).map(|s| s.removes.len()).sum();
+    let total: usize = steps.iter().map(Step::takes).sum();
     if let Some(most) = max_removals {
         return (total > most).then(|| format!("{total} rules would go, --max-removals is {most}"));
     }
@@ -19,7 +19,7 @@ pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Opti
         for group in &network.groups {
             let Some(steps) = by_group.get(&(&network.network.name, group.atom)) else { continue };
             let of_group = || steps.iter().copied().filter(changes_rules);
-            let goes: usize = of_group().map(|s| s.removes.len()).sum();
+            let goes: usize = of_group().map(Step::takes).sum();
             let ours =
                 group.diff.fates.iter().filter(|f| !matches!(f, Fate::Foreign | Fate::Satisfies | Fate::Join)).count();
             let name = &group.security_group;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::blast::blast;
 use super::draft::Draft;
+use super::going::Doomed;
 use super::group::group;
 use super::order::{GroupCalls, Place};
-use super::orphan::{Orphan, doomed, orphans, pruned};
+use super::orphan::{Orphan, deleted, orphans, pruned};
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, ids_lost};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
@@ -44,6 +45,8 @@ pub struct PlanOptions {
     pub tidy: bool,
     /// Remove orphans, too; never together with `clusters` or `add_only`, which win.
     pub prune: bool,
+    /// Names or ids of groups whose deletion may take others' rules along that refer to them, where the cloud does so.
+    pub cascade: BTreeSet<String>,
     /// Take exclusive groups over that carry another owner's mark.
     pub take_over: bool,
     /// As many removals are fine.
@@ -90,7 +93,9 @@ pub fn plan(
         let (linked, unlinked) = link(&wish, observed, ours, dialect);
         draft.errors.extend(unlinked_errors(name, unlinked));
         let orphaned = orphans(inventory, observed, &linked, ours);
-        let doomed = if options.prunes() { doomed(&orphaned) } else { BTreeSet::new() };
+        let pruned_groups = if options.prunes() { deleted(&orphaned) } else { BTreeSet::new() };
+        let doomed = Doomed::new(pruned_groups, &options.cascade, observed, dialect);
+        draft.words(name, &doomed);
         let mut groups = Vec::new();
         for linked in linked {
             let existing = linked.observed;
@@ -103,7 +108,8 @@ pub fn plan(
             };
             let atom = made.plan.atom;
             draft.cases.push(case(name, &made.plan, existing, guards, ours));
-            draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
+            draft.still_referenced(&input, observed, &made.plan.security_group, made.stuck);
+            existing.into_iter().for_each(|group| draft.cascading(name, group, &made.plan.diff.fates));
             let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
             draft.gaps.extend(made.gaps.into_iter().map(|rule| (name.clone(), atom, rule)));
@@ -113,7 +119,7 @@ pub fn plan(
             let going = pruned(&orphaned, observed, ours, &doomed);
             groups.extend(draft.going(going, &input, observed, guards));
         }
-        draft.untouched(name, observed, &groups, &doomed, ours);
+        draft.untouched(&input, observed, &groups, &doomed, ours);
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
     let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
@@ -226,7 +232,10 @@ pub(super) fn network_plan(
     let DesiredNetwork { atoms, groups: _, elsewhere } = wish;
     let read = observed.as_ref().map(|o| o.groups.as_slice()).unwrap_or_default();
     let places = read.iter().enumerate().map(|(i, g)| (g.atom, i)).collect();
-    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls, places }
+    let mut by_name: BTreeMap<&str, Vec<Atom>> = BTreeMap::new();
+    read.iter().for_each(|group| by_name.entry(group.name.as_str()).or_default().push(group.atom));
+    let twins = by_name.into_values().filter(|atoms| atoms.len() > 1).flatten().collect();
+    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls, places, twins }
 }
 
 /// What stands for groups of other networks, and the groups themselves.

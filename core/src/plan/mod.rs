@@ -19,7 +19,7 @@ mod waves;
 
 pub use again::{again, all_of};
 pub use build::{NetworkInput, PlanOptions, plan};
-pub use destroy::{destroy, split_flows};
+pub use destroy::{Destruction, destroy, split_flows};
 pub use error::{NetworkCount, PlanError};
 pub use orphan::{Orphan, Prune};
 pub use quota::{QuotaUse, quota_use};
@@ -74,12 +74,11 @@ impl Plan {
         self.steps.iter().all(|s| matches!(s.action, Action::SetMarks | Action::UpdateDescriptions))
     }
 
-    /// How many rules are added, how many removed.
+    /// How many rules are added, how many removed, in whatever group.
     pub fn counts(&self) -> (usize, usize) {
-        let changing =
-            || self.steps.iter().filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions));
-        let adds = changing().filter(|s| s.action != Action::CreateGroup).map(|s| s.adds.len()).sum();
-        (adds, changing().map(|s| s.removes.len()).sum())
+        let adds = |step: &&Step| matches!(step.action, Action::AddRules | Action::ReplaceRules);
+        let adds = self.steps.iter().filter(adds).map(|s| s.adds.len()).sum();
+        (adds, self.steps.iter().map(Step::takes).sum())
     }
 }
 
@@ -102,6 +101,8 @@ pub struct NetworkPlan {
     pub calls: u64,
     /// Where each observed group stands.
     places: BTreeMap<Atom, usize>,
+    /// Observed groups of a name that others have, too.
+    twins: BTreeSet<Atom>,
 }
 
 impl NetworkPlan {
@@ -113,8 +114,8 @@ impl NetworkPlan {
     /// What people call a group: its name where one group has it, else the atom's own text.
     pub fn group_name(&self, atom: Atom) -> &str {
         match self.observed_group(atom) {
-            Some(group) => group.name.as_str(),
-            None => self.atoms.text(atom),
+            Some(group) if !self.twins.contains(&atom) => group.name.as_str(),
+            _ => self.atoms.text(atom),
         }
     }
 }

@@ -59,6 +59,18 @@ pub struct Step {
     pub group_unmarks: Vec<Mark>,
     /// For `create_group`: the group's description.
     pub description: Option<String>,
+    /// For `delete_group`, where the cloud cascades: rules of other groups that go with the group, by their group.
+    pub cascade: BTreeMap<Atom, Vec<StepRule>>,
+}
+
+impl Step {
+    /// How many rules are gone after it, in whatever group.
+    pub fn takes(&self) -> usize {
+        match self.action {
+            Action::SetMarks | Action::UpdateDescriptions => 0,
+            _ => self.removes.len() + self.cascade.values().map(Vec::len).sum::<usize>(),
+        }
+    }
 }
 
 /// The steps of each group, in their order.

@@ -12,6 +12,7 @@ use crate::rule::{Direction, Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
 
+pub(super) mod cascade;
 mod rollback;
 
 pub(super) struct Aws(pub(super) Dialect);
@@ -536,7 +537,8 @@ pub(crate) fn destruction(
     }
     let (whole, rest) = (wishes(groups), wishes(rest));
     let (guards, inputs) = (GuardsInForce::default(), vec![input(observed, &aws, 60)]);
-    super::destroy(&inventory(), &Flows::default(), whole, &rest, inputs, &guards, &destroyed)
+    let destruction = Destruction { clusters: destroyed, cascade: BTreeSet::new() };
+    super::destroy(&inventory(), &Flows::default(), whole, &rest, inputs, &guards, &destruction)
 }
 
 #[test]

@@ -146,7 +146,7 @@ pub(crate) struct NewRule {
     pub says: Says,
 }
 
-/// `GET /v2.0/security-group-rules` with `fields=security_group_id`.
+/// `GET /v2.0/security-group-rules` with `fields=id` and `fields=security_group_id`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Referrers {
     pub security_group_rules: Vec<Referrer>,
@@ -154,6 +154,7 @@ pub(crate) struct Referrers {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Referrer {
+    pub id: String,
     pub security_group_id: String,
 }
 
