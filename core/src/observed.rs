@@ -83,6 +83,8 @@ pub struct Observed {
     pub limits: Limits,
     /// How much of the quotas is used that groups share.
     pub usage: Usage,
+    /// Groups that don't know connections: an answer needs a rule of its own (OpenStack).
+    pub stateless: BTreeSet<Atom>,
 }
 
 /// A group as the cloud has it.

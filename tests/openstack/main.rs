@@ -15,6 +15,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::{Ran, Scene};
 
+mod cascade;
+
 /// A project of its own, and a folder with an inventory for it.
 struct Project {
     scene: Scene,
@@ -324,20 +326,6 @@ fn two_groups_of_one_name_are_an_error_that_lists_both() {
         group["security_group_rules"].as_array().unwrap().len()
     };
     assert_eq!((rules(&one), rules(&two)), (14, 2));
-}
-
-#[test]
-fn a_group_that_others_rules_would_go_with_is_not_deleted() {
-    let project = Project::new("cascade", NODES);
-    project.run(&["apply"]).exits(0);
-    let nodes = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
-    let other = project.make_group("somebody-else-s");
-    let rule = project.make_rule(&other, &json!({ "remote_group_id": nodes }));
-    project.run(&["destroy", "--yes"]).exits(1).complains("nodes").complains("somebody-else-s");
-    assert!(project.rules()["somebody-else-s"].contains("ingress IPv4 tcp *-* nodes"));
-    project.call("DELETE", &format!("/security-group-rules/{rule}"), &Value::Null);
-    project.run(&["destroy", "--yes"]).exits(0);
-    assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["somebody-else-s"]);
 }
 
 #[test]

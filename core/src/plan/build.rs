@@ -126,6 +126,7 @@ pub fn plan(
     let mut notes: Vec<String> = adopted_from(&networks).collect();
     notes.extend(ids_lost(&networks, &steps));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
+    notes.extend(stateless(&networks));
     let blast = blast(&networks, &steps, options.max_removals);
     let mut unopened: Vec<_> = flows.unopened.iter().chain(&desired.unopened).cloned().collect();
     unopened.sort();
@@ -274,6 +275,16 @@ fn adopted_from(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
     taken.map(|(n, g)| n.group_name(g.atom)).filter_map(|name| {
         let writer = crate::writer::of_group(name)?;
         Some(format!("`{name}` looks like a group of {}: {}", writer.name, writer.why))
+    })
+}
+
+/// Groups whose rules let through what they say and not the answers to it.
+fn stateless(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
+    let groups = networks.iter().flat_map(|n| n.groups.iter().map(move |g| (n, g.atom)));
+    let stateless = groups.filter(|(n, atom)| n.observed.as_ref().is_ok_and(|o| o.stateless.contains(atom)));
+    stateless.map(|(n, atom)| {
+        let name = n.group_name(atom);
+        format!("`{name}` is stateless: answers need rules of their own there, and no profile lists those")
     })
 }
 

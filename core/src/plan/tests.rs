@@ -100,6 +100,19 @@ fn steps(plan: &Plan) -> Vec<String> {
 const OPEN: &str = "all to 0.0.0.0/0";
 
 #[test]
+fn a_stateless_group_is_noted_where_the_plan_speaks_of_it() {
+    let aws = Aws(aws_like());
+    let mut input = input(vec![group("web", &[OPEN], true), group("db", &[OPEN], false)], &aws, 60);
+    input.observed.as_mut().unwrap().stateless = [atom("web"), atom("db")].into();
+    let (desired, guards) = (wishes(only_web()), GuardsInForce::default());
+    let options = PlanOptions::default();
+    let plan = super::plan(&inventory(), &Flows::default(), desired, vec![input], &guards, &options).unwrap();
+    assert!(plan.in_sync());
+    let notes: Vec<&String> = plan.notes.iter().filter(|note| note.contains("stateless")).collect();
+    assert!(notes.len() == 1 && notes[0].starts_with("`web` is stateless"), "{notes:?}");
+}
+
+#[test]
 fn a_new_group_costs_two_calls() {
     let plan = plan_of(vec![wish("web", &["22/tcp from g:web", "80/tcp from 0.0.0.0/0"])], vec![]);
     assert_eq!(steps(&plan), ["create_group web", "add_rules web <- 1"]);

@@ -36,7 +36,7 @@ impl Aws {
         let identity = Some(format!("{region} {}", vpc.id));
         let (place, limits) = (self.place_text(&region, vpc), self.place.limits);
         let usage = Usage { groups: in_vpc, rules: None };
-        Ok(Observed { account, groups, place, identity, limits, usage })
+        Ok(Observed { account, groups, place, identity, limits, usage, ..Observed::default() })
     }
 
     /// The groups of `scope` that exist, each once; and how many the VPC has, where it was listed whole.

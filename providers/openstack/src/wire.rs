@@ -87,6 +87,9 @@ pub(crate) struct Group {
     pub tags: Vec<String>,
     #[serde(default)]
     pub revision_number: Option<u64>,
+    /// `None`: a Neutron that knows no other groups.
+    #[serde(default)]
+    pub stateful: Option<bool>,
     #[serde(default)]
     pub security_group_rules: Vec<Rule>,
 }

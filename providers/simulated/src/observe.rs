@@ -40,7 +40,7 @@ impl Simulated {
             self.lock().given().and_then(|path| std::path::absolute(path).ok()).map(|path| path.display().to_string());
         // Ids are counted: without the network they would name one of another network's groups, too.
         let account = Some(self.network.to_string());
-        Ok(Observed { account, groups, place, identity, limits: self.limits(), usage })
+        Ok(Observed { account, groups, place, identity, limits: self.limits(), usage, ..Observed::default() })
     }
 
     /// How many interfaces carry each of these groups.
