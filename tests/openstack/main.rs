@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use support::{Ran, Scene};
 
 mod cascade;
+mod owners;
 
 /// A project of its own, and a folder with an inventory for it.
 struct Project {
