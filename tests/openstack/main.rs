@@ -17,6 +17,8 @@ use support::{Ran, Scene};
 
 mod cascade;
 mod owners;
+mod proxy;
+mod trouble;
 
 /// A project of its own, and a folder with an inventory for it.
 struct Project {
@@ -55,6 +57,13 @@ impl Project {
 
     fn write(&self, inventory: &str) {
         self.scene.write("cluster.yaml", inventory.replace("PROJECT", &self.name));
+    }
+
+    /// From now on rsgsync reads a clouds.yaml that is changed so; other clients don't.
+    fn clouds(&mut self, change: impl FnOnce(&str) -> String) {
+        let file = std::fs::read_to_string(&self.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
+        let path = self.scene.write("clouds.yaml", change(&file));
+        self.scene.set("OS_CLIENT_CONFIG_FILE", path.to_str().unwrap());
     }
 
     /// One run of another client.
@@ -480,19 +489,16 @@ fn wrong_settings_are_named() {
     project.write(&NODES.replace("project: PROJECT", "project: nobodys"));
     project.run(&["plan"]).exits(1).complains("401").complains("project").complains("help:");
     project.write(NODES);
-    let file = std::fs::read_to_string(&project.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
-    let clouds = |project: &mut Project, text: String| {
-        let path = project.scene.write("clouds.yaml", text);
-        project.scene.set("OS_CLIENT_CONFIG_FILE", path.to_str().unwrap());
-    };
-    clouds(&mut project, file.replace("demo-password", "wrong-password"));
+    project.clouds(|file| file.replace("demo-password", "wrong-password"));
     let denied = project.run(&["plan"]).exits(1).complains("401").complains("check user, password");
     assert!(!denied.stderr.contains("wrong-password"), "{}", denied.stderr);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
-    clouds(&mut project, file.replace(url, &format!("http://127.0.0.1:{port}/v3")));
+    project.clouds(|file| {
+        let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
+        file.replace(url, &format!("http://127.0.0.1:{port}/v3"))
+    });
     project.run(&["plan"]).exits(1).complains(&format!("http://127.0.0.1:{port}")).complains("help:");
-    clouds(&mut project, "clouds: [".to_owned());
+    project.clouds(|_| "clouds: [".to_owned());
     project.run(&["plan"]).exits(1).complains("clouds.yaml").complains("help:");
     assert_eq!(project.groups(), BTreeMap::new());
 }
