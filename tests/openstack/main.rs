@@ -18,6 +18,7 @@ use support::{Ran, Scene};
 mod cascade;
 mod owners;
 mod proxy;
+mod tls;
 mod trouble;
 
 /// A project of its own, and a folder with an inventory for it.
@@ -59,6 +60,11 @@ impl Project {
         self.scene.write("cluster.yaml", inventory.replace("PROJECT", &self.name));
     }
 
+    /// The folder of the services: their ports, their Python.
+    fn services(&self) -> PathBuf {
+        PathBuf::from(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned()
+    }
+
     /// From now on rsgsync reads a clouds.yaml that is changed so; other clients don't.
     fn clouds(&mut self, change: impl FnOnce(&str) -> String) {
         let file = std::fs::read_to_string(&self.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
@@ -69,8 +75,7 @@ impl Project {
     /// One run of another client.
     fn sdk(&self, cloud: &str, project: &str, arguments: &[&str]) -> Value {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let folder = PathBuf::from(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned();
-        let output = Command::new(folder.join("venv/bin/python"))
+        let output = Command::new(self.services().join("venv/bin/python"))
             .arg(root.join("tests/openstack/neutron.py"))
             .args(arguments)
             .envs(&self.variables)

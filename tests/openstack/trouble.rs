@@ -14,8 +14,7 @@ const RULES: &str = "/v2.0/security-group-rules";
 impl Project {
     /// `127.0.0.1:9696`
     fn neutron(&self) -> String {
-        let folder = std::path::Path::new(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned();
-        format!("127.0.0.1:{}", std::fs::read_to_string(folder.join("neutron.port")).unwrap().trim())
+        format!("127.0.0.1:{}", std::fs::read_to_string(self.services().join("neutron.port")).unwrap().trim())
     }
 
     /// From now on rsgsync reaches Neutron through this.
