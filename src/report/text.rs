@@ -10,7 +10,7 @@ use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
 use rsgsync_core::name::NetworkName;
 use rsgsync_core::observed::ObservedRule;
 use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule, by_group};
-use rsgsync_core::rule::{Atom, Direction, Rule};
+use rsgsync_core::rule::{Atom, Direction, Family, Rule, RulePeer};
 use rsgsync_core::world::world;
 use similar::{ChangeTag, TextDiff};
 
@@ -250,7 +250,10 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
     let entry = peer_entry(rule.peer, network);
     let account = entry.account.map(|a| format!("{a}/")).unwrap_or_default();
     let name = [entry.cidr, entry.security_group, entry.prefix_list, entry.address_group, entry.service_account];
-    format!("{account}{}", name.into_iter().flatten().next().unwrap_or_default())
+    let name = name.into_iter().flatten().next().unwrap_or_default();
+    // Where each family is a rule of its own, the two would look the same.
+    let family = if matches!(rule.peer, RulePeer::Opaque(_, _, Family::Ipv6)) { " (ipv6)" } else { "" };
+    format!("{account}{name}{family}")
 }
 
 /// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.
