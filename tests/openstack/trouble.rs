@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::proxy::{Fate, Proxy};
+use crate::support::Ran;
 use crate::{CIRCLE, LIST, NODES, Project, QUOTAS, calls, nodes_table};
 
 const GROUPS: &str = "/v2.0/security-groups";
@@ -86,17 +87,16 @@ fn every_page_of_a_list_is_read() {
     assert_eq!(plan["steps"].as_array().unwrap().len(), 1, "nothing is missing: {}", plan["steps"]);
 }
 
-/// Somebody refers to a group in the moment between the plan and the deletion.
-#[test]
-fn a_rule_that_nobody_planned_for_does_not_go_along() {
-    let mut project = Project::new("race", NODES);
+/// Runs `destroy` of a group that `theirs` refers to; `meanwhile` happens when it first makes this request, before Neutron
+/// sees that.
+fn destroyed_while(test: &str, request: &'static str, meanwhile: impl FnOnce(&Project, &str, &str)) -> (Project, Ran) {
+    let mut project = Project::new(test, NODES);
     project.run(&["apply"]).exits(0);
     let theirs = project.make_group("theirs");
     let nodes = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
-    let refers = json!({ "remote_group_id": nodes, "port_range_min": 22, "port_range_max": 22 });
-    project.make_rule(&theirs, &refers);
-    let ((reached, deletion), (go, wait)) = (channel(), channel());
-    let look = format!("GET {GROUPS}/{nodes}");
+    project.make_rule(&theirs, &json!({ "remote_group_id": nodes, "port_range_min": 22, "port_range_max": 22 }));
+    let ((reached, moment), (go, wait)) = (channel(), channel());
+    let look = request.replace("{}", &nodes);
     let _proxy = project.through(move |request, before| {
         if request == look && before == 0 {
             reached.send(()).unwrap();
@@ -106,13 +106,30 @@ fn a_rule_that_nobody_planned_for_does_not_go_along() {
     });
     let ran = std::thread::scope(|scope| {
         let run = scope.spawn(|| project.run(&["destroy", "--yes", "--cascade", "nodes"]));
-        deletion.recv().unwrap();
-        project.make_rule(&theirs, &json!({ "remote_group_id": nodes, "port_range_min": 23, "port_range_max": 23 }));
+        moment.recv().unwrap();
+        meanwhile(&project, &theirs, &nodes);
         go.send(()).unwrap();
         run.join().unwrap()
+    });
+    (project, ran)
+}
+
+#[test]
+fn a_rule_that_nobody_planned_for_does_not_go_along() {
+    let (project, ran) = destroyed_while("race", "GET /v2.0/security-groups/{}", |project, theirs, nodes| {
+        project.make_rule(theirs, &json!({ "remote_group_id": nodes, "port_range_min": 23, "port_range_max": 23 }));
     });
     ran.exits(3).complains("a rule of `theirs`").complains("would go with it").complains("plan again");
     let rules = project.rules();
     assert!(rules["theirs"].contains("ingress IPv4 tcp 22-22 nodes"), "{rules:?}");
     assert!(rules["theirs"].contains("ingress IPv4 tcp 23-23 nodes"), "{rules:?}");
+}
+
+#[test]
+fn a_group_that_somebody_changes_after_the_last_look_is_not_deleted() {
+    let (project, ran) = destroyed_while("changed", "DELETE /v2.0/security-groups/{}", |project, _, nodes| {
+        project.make_rule(nodes, &json!({ "port_range_min": 23, "port_range_max": 23 }));
+    });
+    ran.exits(3).complains("somebody has changed the group meanwhile: plan again");
+    assert!(project.rules()["nodes"].contains("ingress IPv4 tcp 23-23 *"));
 }
