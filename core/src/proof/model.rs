@@ -619,15 +619,17 @@ proptest! {
 fn the_plans_that_are_drawn_are_safe_and_unsafe_in_every_way() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut safe, mut found) = (0, BTreeSet::new());
+    let (mut safe, mut cascading, mut found) = (0, 0, BTreeSet::new());
     for _ in 0..400 {
         let (groups, steps, gaps, cascades) = small_plans(false).new_tree(&mut runner).unwrap().current();
         let case = Case { groups, steps: &steps, trusted: &[Cidr::parse(TRUSTED).unwrap()], gaps, cascades };
         let walk = Walk::of(&case);
         let busy = steps.iter().filter(|s| !s.removes.is_empty() && changes_rules(s)).count() > 0;
         safe += usize::from(walk.faults.is_empty() && busy && !walk.case.groups.iter().all(|g| g.required.is_empty()));
+        cascading += usize::from(walk.faults.is_empty() && steps.iter().any(|s| !s.cascade.is_empty()));
         found.extend(walk.faults);
     }
+    assert!(cascading > 0, "no safe plan takes rules along");
     assert!(safe > 20, "{safe} safe plans that remove something");
     assert_eq!(found.len(), 5, "{found:?}");
 }
