@@ -150,6 +150,10 @@ pub struct Selection {
     /// Remove orphans, too: groups that we made, and our rules in others, that the inventory no longer names
     #[arg(long, conflicts_with = "clusters")]
     pub prune: bool,
+    /// Of the pruned groups, let this one take others' rules along that refer to it, where the cloud does so (OpenStack); may
+    /// be repeated
+    #[arg(long, value_name = "GROUP", requires = "prune")]
+    pub cascade: Vec<String>,
     /// Take exclusive groups over that carry another owner's mark
     #[arg(long)]
     pub take_over: bool,
@@ -235,6 +239,9 @@ pub struct DestroyArgs {
     /// Only what this cluster has; may be repeated
     #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
     pub clusters: Vec<String>,
+    /// Let this group take others' rules along that refer to it, where the cloud does so (OpenStack); may be repeated
+    #[arg(long, value_name = "GROUP")]
+    pub cascade: Vec<String>,
     /// How to carry out.
     #[command(flatten)]
     pub running: Running,

@@ -14,7 +14,8 @@ use rsgsync_core::link::scope;
 use rsgsync_core::name::{ClusterName, NetworkName};
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{
-    Begun, NetworkInput, Plan, PlanOptions, again, all_of, destroy, plan, rollback, rollback_scopes, split_flows,
+    Begun, Destruction, NetworkInput, Plan, PlanOptions, again, all_of, destroy, plan, rollback, rollback_scopes,
+    split_flows,
 };
 use rsgsync_core::rule::{Atoms, Cidr, RulePeer};
 use rsgsync_engine::{Cloud, CloudError, ErrorKind, Patience, StopSignal};
@@ -305,24 +306,37 @@ pub fn make_plan(wish: &Wish, opened: &[Opened], readings: Readings, options: &P
     Ok(plan)
 }
 
-/// Makes the plan that removes what these clusters have; `None`: all of them.
+/// What `destroy` is to destroy: what these clusters have, or with none of all of them.
+pub fn destruction(wish: &Wish, clusters: &[String], cascade: &[String]) -> Result<Destruction, Failure> {
+    let clusters = wish.clusters(clusters)?.unwrap_or_else(|| wish.inventory.clusters.keys().cloned().collect());
+    Ok(Destruction { clusters, cascade: cascade.iter().cloned().collect() })
+}
+
+/// Makes the plan that removes what clusters have.
 pub fn make_destruction(
     wish: &Wish,
     opened: &[Opened],
     readings: Readings,
-    clusters: Option<BTreeSet<ClusterName>>,
+    destruction: &Destruction,
 ) -> Result<Plan, Failure> {
-    let clusters = clusters.unwrap_or_else(|| wish.inventory.clusters.keys().cloned().collect());
-    let (stays, _) = split_flows(&wish.inventory, &wish.flows.flows, &clusters);
+    let (stays, _) = split_flows(&wish.inventory, &wish.flows.flows, &destruction.clusters);
     let rest = desired(&wish.inventory, &Flows { flows: stays, ..wish.flows.clone() });
     let Readings { observed, calls, desired } = readings;
-    Ok(destroy(&wish.inventory, &wish.flows, desired, &rest, inputs(opened, observed, calls), &wish.guards, &clusters)?)
+    Ok(destroy(
+        &wish.inventory,
+        &wish.flows,
+        desired,
+        &rest,
+        inputs(opened, observed, calls),
+        &wish.guards,
+        destruction,
+    )?)
 }
 
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
-    let Changes { selection: Selection { clusters, shard, tidy, prune, take_over }, add_only, max_removals, allow_gap } =
-        changes;
+    let Changes { selection, add_only, max_removals, allow_gap } = changes;
+    let Selection { clusters, shard, tidy, prune, cascade, take_over } = selection;
     let rows: BTreeSet<&str> = wish.flows.flows.iter().map(|f| &*f.reason.row).collect();
     for row in allow_gap {
         if !rows.contains(row.rsplit('/').next().unwrap_or_default()) {
@@ -336,6 +350,7 @@ pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failu
         add_only: *add_only,
         tidy: *tidy,
         prune: *prune,
+        cascade: cascade.iter().cloned().collect(),
         take_over: *take_over,
         max_removals: *max_removals,
         allow_gap: allow_gap.iter().cloned().collect(),

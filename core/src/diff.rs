@@ -54,6 +54,8 @@ pub enum Fate {
     Leave,
     /// Outbound, where outbound is not narrowed.
     Outbound,
+    /// Not ours, or not ours alone, and it goes with the group that it refers to, by the user's word.
+    Cascade,
 }
 
 /// The difference in one group.

@@ -91,6 +91,8 @@ pub struct Observed {
     pub taken: BTreeSet<Arc<str>>,
     /// What a person should know about the reading.
     pub notes: Vec<String>,
+    /// Groups that don't know connections: an answer needs a rule of its own (OpenStack).
+    pub stateless: BTreeSet<Atom>,
 }
 
 /// A group as the cloud has it.

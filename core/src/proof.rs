@@ -10,7 +10,7 @@ use crate::guard::GuardSet;
 use crate::inventory::Ownership;
 use crate::name::{NetworkName, RuleId};
 use crate::observed::{Claim, ObservedGroup, ObservedRule, Ours};
-use crate::plan::{Action, Step, StepId, by_group};
+use crate::plan::{Action, Step, StepId, StepRule, by_group};
 use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
 
@@ -25,6 +25,8 @@ pub struct Case<'a> {
     pub trusted: &'a [Cidr],
     /// Rules that are required and may be cut for a time, by the user's word.
     pub gaps: Vec<(NetworkName, Atom, Rule)>,
+    /// Groups whose deletion may take others' rules along that refer to them, by the user's word.
+    pub cascades: BTreeSet<(NetworkName, Atom)>,
 }
 
 /// One group of a case.
@@ -112,6 +114,8 @@ pub struct Proof {
     pub guards: usize,
     /// Required rules that may be cut for a time, by the user's word.
     pub gaps: Vec<(NetworkName, Atom, Rule)>,
+    /// Groups whose deletion may take others' rules along, by the user's word.
+    pub cascades: BTreeSet<(NetworkName, Atom)>,
     /// A packet that shows what is wrong; `None`: the plan is safe.
     pub witness: Option<Witness>,
 }
@@ -131,6 +135,7 @@ pub const ASSUMPTIONS: &[&str] = &[
     "how fast the cloud spreads a rule to its hosts is not known: additions are read back and settle before removals",
     "a group that the plan creates carries no interface yet: the rules that the cloud gives it open nothing",
     "removing a rule may cut or spare connections that are open",
+    "of the rules that a cloud deletes with the group that they refer to, only those that these credentials see are known",
 ];
 
 /// A packet that shows what is wrong with a plan.
@@ -157,9 +162,9 @@ pub enum Fault {
     Opened,
     /// The step opens a packet to public addresses that the named guard forbids.
     Guard(Arc<str>),
-    /// The step deletes a group that a rule still refers to.
+    /// The step deletes a group that a rule still refers to, and does not say that it takes the rule along.
     Referenced,
-    /// The step removes a rule, or deletes a group, that is not ours to take away.
+    /// The step removes a rule, deletes a group, or takes a rule along with one, that is not ours to take away.
     NotOurs,
     /// Two steps remove the same rule.
     RemovedTwice,
@@ -257,16 +262,18 @@ fn classes<'a>(rule: &Rule, others: impl Iterator<Item = &'a Rule> + Clone) -> V
 
 /// Checks a plan; accepts it only when no order of its steps that keeps `depends_on` cuts or opens anything.
 pub fn prove(case: &Case<'_>) -> Proof {
-    let mut proof = Proof { gaps: case.gaps.clone(), ..Proof::default() };
+    let mut proof = Proof { gaps: case.gaps.clone(), cascades: case.cascades.clone(), ..Proof::default() };
     let mut witnesses: Vec<Witness> = Vec::new();
     let mut guards: BTreeSet<&str> = BTreeSet::new();
     let deleting = case.steps.iter().any(|s| s.action == Action::DeleteGroup);
     let closures = Closures::of(case.steps);
     let by_group = by_group(case.steps);
+    let cascading = cascading(case.steps);
     for group in &case.groups {
         guards.extend(group.guards.guards.iter().map(|guard| &*guard.name));
         let steps = by_group.get(&(&group.network, group.group)).map_or(&[][..], Vec::as_slice);
-        let of_group = GroupProof { case, group, steps, closures: &closures };
+        let cascading = cascading.get(&(&group.network, group.group)).map_or(&[][..], Vec::as_slice);
+        let of_group = GroupProof { case, group, steps, cascading, closures: &closures };
         let (held, kept, cut) = of_group.required();
         proof.required_flows += group.required.len();
         proof.held_before += held;
@@ -283,17 +290,45 @@ pub fn prove(case: &Case<'_>) -> Proof {
             witnesses.extend(deletes.filter_map(|delete| of_group.referenced(delete)));
         }
     }
-    witnesses.extend(unknown(case, &by_group));
+    witnesses.extend(unknown(case, &by_group, &cascading));
     proof.guards = guards.len();
     proof.witness = witnesses.into_iter().next();
     proof
 }
 
+/// Steps of a group, or that reach into it.
+type ByGroup<'a> = BTreeMap<(&'a NetworkName, Atom), Vec<&'a Step>>;
+
+/// The steps that take rules of each group along with another group.
+fn cascading(steps: &[Step]) -> ByGroup<'_> {
+    let mut groups = ByGroup::new();
+    for step in steps {
+        for group in step.cascade.keys() {
+            groups.entry((&step.network, *group)).or_default().push(step);
+        }
+    }
+    groups
+}
+
 /// Steps that no group of the case answers for, and removals of what is neither there nor added.
-fn unknown(case: &Case<'_>, by_group: &BTreeMap<(&NetworkName, Atom), Vec<&Step>>) -> Vec<Witness> {
+fn unknown(case: &Case<'_>, by_group: &ByGroup<'_>, cascading: &ByGroup<'_>) -> Vec<Witness> {
     let known: BTreeMap<(&NetworkName, Atom), &GroupCase> =
         case.groups.iter().map(|g| ((&g.network, g.group), g)).collect();
     let mut witnesses = Vec::new();
+    for ((network, group), steps) in cascading {
+        let there =
+            |rule: &Rule| known.get(&(*network, *group)).is_some_and(|g| g.observed.iter().any(|o| o.rule == *rule));
+        for step in steps {
+            let missing = step.cascade[group].iter().find(|r| !there(&r.rule));
+            witnesses.extend(missing.map(|r| Witness {
+                fault: Fault::Unknown,
+                network: (*network).clone(),
+                group: *group,
+                step: step.id,
+                packet: Some(one_of(&r.rule)),
+            }));
+        }
+    }
     for ((network, group), steps) in by_group {
         let there = known.get(&(*network, *group)).map(|case| {
             let observed = case.observed.iter().map(|seen| &seen.rule);
@@ -339,6 +374,8 @@ struct GroupProof<'a> {
     case: &'a Case<'a>,
     group: &'a GroupCase,
     steps: &'a [&'a Step],
+    /// Steps of other groups that take rules of this one along.
+    cascading: &'a [&'a Step],
     closures: &'a Closures,
 }
 
@@ -382,14 +419,19 @@ impl GroupProof<'_> {
 
     /// For each observed rule the steps that take it away.
     fn removers(&self) -> Vec<Vec<&Step>> {
-        let takes = |step: &Step, seen: &Seen| {
-            let Seen { rule, id, resource: _ } = seen;
-            let same = |r: &&crate::plan::StepRule| r.rule == *rule && (r.id.is_none() || id.is_none() || r.id == *id);
-            let whole_group = step.action == Action::DeleteGroup;
-            let marks_only = matches!(step.action, Action::SetMarks | Action::UpdateDescriptions);
-            whole_group || (!marks_only && step.removes.iter().any(|r| same(&r)) && self.is_about(step, seen))
+        let same = |r: &StepRule, Seen { rule, id, resource: _ }: &Seen| {
+            r.rule == *rule && (r.id.is_none() || id.is_none() || r.id == *id)
         };
-        let of = |seen: &Seen| self.steps.iter().copied().filter(|s| takes(s, seen)).collect();
+        let takes = |step: &Step, seen: &Seen| {
+            let removes = if changes_rules(step) { step.removes.as_slice() } else { &[] };
+            self.deletes(step) || (removes.iter().any(|r| same(r, seen)) && self.is_about(step, seen))
+        };
+        let along =
+            |step: &Step, seen: &Seen| step.cascade.get(&self.group.group).into_iter().flatten().any(|r| same(r, seen));
+        let of = |seen: &Seen| {
+            let own = self.steps.iter().copied().filter(|s| takes(s, seen));
+            own.chain(self.cascading.iter().copied().filter(|s| along(s, seen))).collect()
+        };
         self.group.observed.iter().map(of).collect()
     }
 
@@ -404,6 +446,11 @@ impl GroupProof<'_> {
                 !self.group.observed.iter().any(there)
             }
         }
+    }
+
+    /// Whether a step deletes the group itself.
+    fn deletes(&self, step: &Step) -> bool {
+        step.action == Action::DeleteGroup && step.group == self.group.group
     }
 
     /// The step that takes away the last of what lets a packet through that passes before.
@@ -424,7 +471,7 @@ impl GroupProof<'_> {
     fn cut_by_removals(&self, packet: &Packet, carriers: &[&Vec<&Step>]) -> Option<Witness> {
         let mut gone: Vec<&Step> = Vec::new();
         for removers in carriers {
-            let mut removals = removers.iter().filter(|s| s.action != Action::DeleteGroup);
+            let mut removals = removers.iter().filter(|s| !self.deletes(s));
             gone.push(removals.next()?);
             if let Some(second) = removals.next() {
                 return Some(self.witness(Fault::RemovedTwice, second.id, *packet));
@@ -522,7 +569,7 @@ impl GroupProof<'_> {
     fn not_ours(&self) -> Vec<Witness> {
         let takes =
             |step: &&Step| step.action == Action::DeleteGroup || (changes_rules(step) && !step.removes.is_empty());
-        if !self.steps.iter().any(takes) {
+        if !self.steps.iter().any(takes) && self.cascading.is_empty() {
             return Vec::new();
         }
         let mut out = Vec::new();
@@ -531,15 +578,26 @@ impl GroupProof<'_> {
             out.push(self.witness(Fault::NotOurs, delete.id, packet));
         }
         for (at, (seen, removers)) in self.group.observed.iter().zip(self.removers()).enumerate() {
-            let removal = removers.iter().find(|s| s.action != Action::DeleteGroup);
-            if let Some(step) = removal.filter(|_| !self.group.may_remove(at)) {
+            let mut removals = removers.iter().filter(|s| !self.deletes(s));
+            if let Some(step) = removals.find(|step| !self.may_take(step, at)) {
                 out.push(self.witness(Fault::NotOurs, step.id, one_of(&seen.rule)));
             }
         }
         out
     }
 
-    /// A rule of this group that still refers to the deleted one.
+    /// Whether a step may take an observed rule away: its own group's steps what is ours; the deletion of another group
+    /// what refers to that group, by the user's word.
+    fn may_take(&self, step: &Step, at: usize) -> bool {
+        if step.group == self.group.group {
+            return self.group.may_remove(at);
+        }
+        let refers = self.group.observed[at].rule.peer.group() == Some(step.group);
+        let word = self.case.cascades.iter().any(|(network, group)| *network == step.network && *group == step.group);
+        step.action == Action::DeleteGroup && refers && word
+    }
+
+    /// A rule of this group that still refers to the deleted one, and that the deletion doesn't speak of.
     fn referenced(&self, delete: &Step) -> Option<Witness> {
         if self.group.group == delete.group {
             return None;

@@ -1,5 +1,7 @@
 //! Short spellings of rules, groups and steps, for tests.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use crate::desired::DesiredRule;
@@ -100,6 +102,7 @@ pub fn step(id: u32, group: &str, action: Action, adds: &[&str], removes: &[&str
         group_marks: Vec::new(),
         group_unmarks: Vec::new(),
         description: None,
+        cascade: BTreeMap::new(),
     }
 }
 

@@ -6,18 +6,18 @@ use super::{Context, Exit, documented};
 use crate::args::{DestroyArgs, Format};
 use crate::failure::{Failure, line};
 use crate::journals::Unfinished;
-use crate::pipeline::{make_destruction, observe, open};
+use crate::pipeline::{destruction, make_destruction, observe, open};
 use crate::report::{self, count};
 use crate::running::{ask, can_ask, carry};
 
 /// Plans the removal, asks, carries out, and looks again.
 pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Failure> {
     let wish = context.wish()?;
-    let clusters = wish.clusters(&args.clusters)?;
+    let destruction = destruction(&wish, &args.clusters, &args.cascade)?;
     let opened = open(&wish, &PlanOptions::default())?;
     let readings = observe(&wish, &opened, true, &context.screen()).await;
     let errors = readings.errors();
-    let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;
+    let plan = make_destruction(&wish, &opened, readings, &destruction)?;
     let document = documented(&plan, &wish.guards);
     if plan.steps.is_empty() && errors.is_empty() && context.global.format == Format::Text {
         super::print("nothing to destroy: the clouds have nothing of these clusters\n")?;
@@ -52,7 +52,7 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let again = observe(&wish, &opened, true, &context.screen()).await;
     let errors = again.errors();
     errors.iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
-    let left = match make_destruction(&wish, &opened, again, clusters) {
+    let left = match make_destruction(&wish, &opened, again, &destruction) {
         Ok(left) => left,
         Err(failure) => {
             anstream::eprint!("{}", failure.render());

@@ -12,7 +12,7 @@ use rsgsync_core::observed::ObservedRule;
 use rsgsync_core::plan::{
     Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule, by_group, moved,
 };
-use rsgsync_core::rule::{Atom, Direction, Rule};
+use rsgsync_core::rule::{Atom, Direction, Family, Rule, RulePeer};
 use rsgsync_core::world::world;
 use similar::{ChangeTag, TextDiff};
 
@@ -177,7 +177,18 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
                     .for_each(|r| out.push_str(&line('=', r, "another owner's too; loses our mark, stays".into())));
             }
             Action::UpdateDescriptions => described(out, network, group, step),
-            Action::CreateGroup | Action::DeleteGroup => {}
+            Action::DeleteGroup => along(out, network, step),
+            Action::CreateGroup => {}
+        }
+    }
+}
+
+/// Rules of other groups that the cloud deletes with a group.
+fn along(out: &mut String, network: &NetworkPlan, step: &Step) {
+    for (group, rules) in &step.cascade {
+        for rule in rules {
+            let why = format!("on {}, not ours: the cloud deletes it with the group", network.group_name(*group));
+            out.push_str(&rule_line(network, '−', &rule.rule, &why));
         }
     }
 }
@@ -228,6 +239,7 @@ fn fates(group: &GroupPlan) -> Vec<String> {
         (with(&[Fate::Held]), "held"),
         (with(&[Fate::Ignored]), "ignored"),
         (with(&[Fate::Spared]), "unwanted, left by --add-only"),
+        (with(&[Fate::Cascade]), "foreign, deleted with the group that they refer to"),
     ];
     counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect()
 }
@@ -255,7 +267,10 @@ fn peer(network: &NetworkPlan, rule: &Rule) -> String {
     let entry = peer_entry(rule.peer, network);
     let account = entry.account.map(|a| format!("{a}/")).unwrap_or_default();
     let name = [entry.cidr, entry.security_group, entry.prefix_list, entry.address_group, entry.service_account];
-    format!("{account}{}", name.into_iter().flatten().next().unwrap_or_default())
+    let name = name.into_iter().flatten().next().unwrap_or_default();
+    // Where each family is a rule of its own, the two would look the same.
+    let family = if matches!(rule.peer, RulePeer::Opaque(_, _, Family::Ipv6)) { " (ipv6)" } else { "" };
+    format!("{account}{name}{family}")
 }
 
 /// The first reason, and how many more there are: `etcd peer traffic  [etcd-etcd-peer +1]`.

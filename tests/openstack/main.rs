@@ -15,6 +15,13 @@ use std::process::Command;
 use serde_json::{Value, json};
 use support::{Ran, Scene};
 
+mod cascade;
+mod credentials;
+mod owners;
+mod proxy;
+mod tls;
+mod trouble;
+
 /// A project of its own, and a folder with an inventory for it.
 struct Project {
     scene: Scene,
@@ -54,11 +61,22 @@ impl Project {
         self.scene.write("cluster.yaml", inventory.replace("PROJECT", &self.name));
     }
 
+    /// The folder of the services: their ports, their Python.
+    fn services(&self) -> PathBuf {
+        PathBuf::from(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned()
+    }
+
+    /// From now on rsgsync reads a clouds.yaml that is changed so; other clients don't.
+    fn clouds(&mut self, change: impl FnOnce(&str) -> String) {
+        let file = std::fs::read_to_string(&self.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
+        let path = self.scene.write("clouds.yaml", change(&file));
+        self.scene.set("OS_CLIENT_CONFIG_FILE", path.to_str().unwrap());
+    }
+
     /// One run of another client.
     fn sdk(&self, cloud: &str, project: &str, arguments: &[&str]) -> Value {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let folder = PathBuf::from(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned();
-        let output = Command::new(folder.join("venv/bin/python"))
+        let output = Command::new(self.services().join("venv/bin/python"))
             .arg(root.join("tests/openstack/neutron.py"))
             .args(arguments)
             .envs(&self.variables)
@@ -327,20 +345,6 @@ fn two_groups_of_one_name_are_an_error_that_lists_both() {
 }
 
 #[test]
-fn a_group_that_others_rules_would_go_with_is_not_deleted() {
-    let project = Project::new("cascade", NODES);
-    project.run(&["apply"]).exits(0);
-    let nodes = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
-    let other = project.make_group("somebody-else-s");
-    let rule = project.make_rule(&other, &json!({ "remote_group_id": nodes }));
-    project.run(&["destroy", "--yes"]).exits(1).complains("nodes").complains("somebody-else-s");
-    assert!(project.rules()["somebody-else-s"].contains("ingress IPv4 tcp *-* nodes"));
-    project.call("DELETE", &format!("/security-group-rules/{rule}"), &Value::Null);
-    project.run(&["destroy", "--yes"]).exits(0);
-    assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["somebody-else-s"]);
-}
-
-#[test]
 fn a_group_in_use_is_not_deleted_and_neutron_s_reason_is_shown() {
     let project = Project::new("in-use", NODES);
     project.run(&["apply"]).exits(0);
@@ -429,57 +433,6 @@ fn a_group_that_left_the_inventory_is_an_orphan_and_prune_deletes_it() {
     assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["renamed"]);
 }
 
-#[test]
-fn tokens_that_expire_are_replaced() {
-    // This Keystone's tokens live for seconds; a removal waits for `--settle`, so the run outlives one.
-    let project = Project::new("expiry", &NODES.replace("cloud: demo", "cloud: demo-short-lived"));
-    project.run(&["apply"]).exits(0);
-    let id = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
-    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
-    let api = rules.iter().find(|rule| rule["port_range_min"] == 6443).unwrap();
-    project.call("DELETE", &format!("/security-group-rules/{}", api["id"].as_str().unwrap()), &Value::Null);
-    project.make_rule(&id, &json!({ "port_range_min": 6000, "port_range_max": 7000 }));
-    project.run(&["apply", "--settle", "12"]).exits(0);
-    assert_eq!(project.rules()["nodes"], nodes_table());
-}
-
-#[test]
-fn application_credentials_bring_their_own_project() {
-    // Its project is `demo`, which other tests leave alone.
-    let inventory = NODES.replace("cloud: demo, project: PROJECT", "cloud: demo-application-credential, project: demo");
-    let project = Project::new("application", &inventory);
-    project.run(&["plan"]).exits(0).says("project demo");
-    project
-        .write(&NODES.replace("cloud: demo, project: PROJECT", "cloud: demo-application-credential, project: PROJECT"));
-    project.run(&["plan"]).exits(1).complains("is of project `demo`");
-}
-
-#[test]
-fn the_variables_of_an_openrc_file_are_enough() {
-    let mut project = Project::new("variables", &NODES.replace("{ cloud: demo, project: PROJECT }", "{}"));
-    let file = std::fs::read_to_string(&project.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
-    let url =
-        file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap().trim_matches('\'').to_owned();
-    let name = project.name.clone();
-    for (variable, value) in [
-        ("OS_CLOUD", ""),
-        ("OS_AUTH_URL", url.as_str()),
-        ("OS_USERNAME", "demo"),
-        ("OS_PASSWORD", "demo-password"),
-        ("OS_USER_DOMAIN_NAME", "Default"),
-        ("OS_PROJECT_NAME", name.as_str()),
-        ("OS_PROJECT_DOMAIN_ID", "default"),
-        ("OS_REGION_NAME", ""),
-        ("OS_INTERFACE", "internal"),
-        ("OS_IDENTITY_API_VERSION", "3"),
-    ] {
-        project.scene.set(variable, value);
-    }
-    project.run(&["plan"]).exits(0).says(&name);
-    project.scene.set("OS_AUTH_URL", "");
-    project.run(&["plan"]).exits(1).complains("OS_AUTH_URL").complains("help:");
-}
-
 /// What is wrong with the user's own settings is found out by the first call, and said with a way out.
 #[test]
 fn wrong_settings_are_named() {
@@ -491,19 +444,16 @@ fn wrong_settings_are_named() {
     project.write(&NODES.replace("project: PROJECT", "project: nobodys"));
     project.run(&["plan"]).exits(1).complains("401").complains("project").complains("help:");
     project.write(NODES);
-    let file = std::fs::read_to_string(&project.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
-    let clouds = |project: &mut Project, text: String| {
-        let path = project.scene.write("clouds.yaml", text);
-        project.scene.set("OS_CLIENT_CONFIG_FILE", path.to_str().unwrap());
-    };
-    clouds(&mut project, file.replace("demo-password", "wrong-password"));
+    project.clouds(|file| file.replace("demo-password", "wrong-password"));
     let denied = project.run(&["plan"]).exits(1).complains("401").complains("check user, password");
     assert!(!denied.stderr.contains("wrong-password"), "{}", denied.stderr);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
-    clouds(&mut project, file.replace(url, &format!("http://127.0.0.1:{port}/v3")));
+    project.clouds(|file| {
+        let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
+        file.replace(url, &format!("http://127.0.0.1:{port}/v3"))
+    });
     project.run(&["plan"]).exits(1).complains(&format!("http://127.0.0.1:{port}")).complains("help:");
-    clouds(&mut project, "clouds: [".to_owned());
+    project.clouds(|_| "clouds: [".to_owned());
     project.run(&["plan"]).exits(1).complains("clouds.yaml").complains("help:");
     assert_eq!(project.groups(), BTreeMap::new());
 }
@@ -514,4 +464,57 @@ fn what_neutron_has_no_rule_for_is_refused_while_planning() {
                 peers: { office: { cidrs: [192.0.2.0/24] } }\n";
     let project = Project::new("zero", &format!("{NODES}{rule}"));
     project.run(&["plan"]).exits(1).complains("no port 0");
+}
+
+#[test]
+fn a_stateless_group_is_noted_and_changes_no_exit_code() {
+    let project = Project::new("stateless", NODES);
+    let body = json!({ "security_group": { "name": "nodes", "stateful": false } });
+    project.call("POST", "/security-groups", &body);
+    project.run(&["plan"]).exits(0).says("note `nodes` is stateless: answers need rules of their own");
+    project.run(&["apply"]).exits(0);
+    project.run(&["drift"]).exits(0).says("`nodes` is stateless");
+}
+
+#[test]
+fn protocols_by_name_and_by_number_are_the_same() {
+    let rule = "    rules:\n      - { from: office, to: all, allow: [ipip, esp], why: tunnels, ticket: NET-7 }\n    \
+                peers: { office: { cidrs: [192.0.2.0/24] } }\n";
+    let project = Project::new("protocols", &format!("{NODES}{rule}"));
+    let id = project.make_group("nodes");
+    let by_hand =
+        |protocol: &str| project.make_rule(&id, &json!({ "protocol": protocol, "remote_ip_prefix": "192.0.2.0/24" }));
+    by_hand("ipip");
+    by_hand("50");
+    project.run(&["apply"]).exits(0);
+    let rules = project.rules();
+    let tunnels: Vec<_> = rules["nodes"].iter().filter(|rule| rule.contains("192.0.2.0/24")).collect();
+    let theirs = ["ingress IPv4 50 *-* 192.0.2.0/24", "ingress IPv4 ipip *-* 192.0.2.0/24"];
+    assert_eq!(tunnels, theirs, "theirs do the job");
+    for rule in project.groups()["nodes"]["security_group_rules"].as_array().unwrap() {
+        if ["ipip", "50"].map(Value::from).contains(&rule["protocol"]) {
+            project.call("DELETE", &format!("/security-group-rules/{}", rule["id"].as_str().unwrap()), &Value::Null);
+        }
+    }
+    project.run(&["apply"]).exits(0);
+    let rules = project.rules();
+    let tunnels: Vec<_> = rules["nodes"].iter().filter(|rule| rule.contains("192.0.2.0/24")).collect();
+    assert_eq!(tunnels, ["ingress IPv4 4 *-* 192.0.2.0/24", "ingress IPv4 50 *-* 192.0.2.0/24"], "ours, by number");
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn an_address_group_is_a_peer_by_its_id() {
+    let project = Project::new("addresses", NODES);
+    let body = json!({ "address_group": { "name": "office", "addresses": ["192.0.2.0/24"] } });
+    let made = project.call("POST", "/address-groups", &body);
+    let id = made["address_group"]["id"].as_str().unwrap().to_owned();
+    let rule = "    rules:\n      - { from: office, to: all, allow: [9100/tcp], why: metrics, ticket: NET-7 }\n    \
+                peers: { office: { address_group: ID } }\n";
+    project.write(&format!("{NODES}{}", rule.replace("ID", &id)));
+    project.run(&["apply"]).exits(0);
+    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
+    let office = rules.iter().find(|rule| rule["port_range_min"] == 9100).unwrap();
+    assert_eq!((&office["remote_address_group_id"], &office["ethertype"]), (&json!(id), &json!("IPv4")));
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
 }

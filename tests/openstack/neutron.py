@@ -1,8 +1,8 @@
 """Neutron by another client than ours, python-openstacksdk.
 
 `neutron.py groups` prints the project's security groups as the SDK lists them, `neutron.py METHOD PATH [JSON]` makes one
-call, and `neutron.py project NAME GROUPS RULES` makes a project with quotas that the user `demo` is a member of. The
-cloud is `OS_CLOUD`, the project `PROJECT`, where it is set.
+call, and `neutron.py project NAME GROUPS RULES` makes a project with quotas that the user `demo` is a member of. `token`
+prints a token, `whose` the project's id. The cloud is `OS_CLOUD`, the project `PROJECT`, where it is set.
 """
 
 import json
@@ -37,6 +37,10 @@ def main(action, *arguments):
         case "groups":
             groups = cloud.network.security_groups(project_id=cloud.current_project_id)
             return [group.to_dict(computed=False) for group in groups]
+        case "token":
+            return cloud.session.get_token()
+        case "whose":
+            return cloud.current_project_id
         case _:
             return call(cloud, action, *arguments)
 

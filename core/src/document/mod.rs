@@ -48,7 +48,7 @@ pub struct Document {
     pub orphans: Vec<OrphanEntry>,
     /// Steps, in an order that keeps every dependency.
     pub steps: Vec<StepEntry>,
-    /// Groups that steps touch, as they were read.
+    /// Groups that steps touch, and those with rules that refer to a group which is deleted, as they were read.
     pub observed: Vec<ObservedEntry>,
     /// What must be let through in those groups.
     pub required: Vec<RulesEntry>,
@@ -194,6 +194,9 @@ pub struct StepEntry {
     /// The description that the group gets; absent where the step writes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Of `delete_group`: rules of other groups that the cloud deletes with the group. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cascade: Vec<RulesEntry>,
 }
 
 /// A rule.
@@ -364,6 +367,9 @@ pub struct ProofEntry {
     pub gaps: Vec<FlowEntry>,
     /// The same as rules of their groups, for `prove`.
     pub gap_rules: Vec<RulesEntry>,
+    /// `NETWORK/SECURITY_GROUP` of groups whose deletion may take others' rules along, by the user's word. Absent: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cascades: Vec<String>,
     /// A packet that shows what is wrong.
     pub witness: Option<WitnessEntry>,
 }

@@ -58,6 +58,7 @@ pub struct Saved {
     groups: Vec<GroupCase>,
     trusted: Vec<Cidr>,
     gaps: Vec<(NetworkName, Atom, Rule)>,
+    cascades: BTreeSet<(NetworkName, Atom)>,
     names: Names,
 }
 
@@ -94,7 +95,15 @@ impl Saved {
                 gaps.push((entry.network.clone(), names.atom(&entry.network, &entry.security_group), rule));
             }
         }
-        Ok(Self { document, owner, steps, observed, groups, trusted, gaps, names })
+        let mut cascades = BTreeSet::new();
+        for text in &document.proof.cascades {
+            let place = |_| wrong("proof.cascades", text, "a network and a group");
+            let (network, group) = text.split_once('/').ok_or(()).map_err(place)?;
+            let network = NetworkName::new(network).map_err(|_| ()).map_err(place)?;
+            let atom = names.atom(&network, group);
+            cascades.insert((network, atom));
+        }
+        Ok(Self { document, owner, steps, observed, groups, trusted, gaps, cascades, names })
     }
 
     /// A step, by its number.
@@ -106,8 +115,13 @@ impl Saved {
 
     /// Proves the plan again, from nothing but what the file holds: the groups that its steps touch.
     pub fn prove(&self) -> Proof {
-        let Self { document: _, owner: _, steps, observed: _, groups, trusted, gaps, names: _ } = self;
-        prove(&Case { groups: groups.clone(), steps, trusted, gaps: gaps.clone() })
+        let Self { document: _, owner: _, steps, observed: _, groups, trusted, gaps, cascades, names: _ } = self;
+        prove(&Case { groups: groups.clone(), steps, trusted, gaps: gaps.clone(), cascades: cascades.clone() })
+    }
+
+    /// Groups whose deletion may take others' rules along, by the user's word.
+    pub fn cascades(&self) -> impl Iterator<Item = &(NetworkName, Atom)> {
+        self.cascades.iter()
     }
 
     /// Whose plan it is.
@@ -299,6 +313,14 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
         Action::RemoveRules | Action::DeleteGroup => (Vec::new(), listed),
         _ => (listed, replaced),
     };
+    let mut along: Vec<(&str, Vec<StepRule>)> = Vec::new();
+    for (i, of_group) in entry.cascade.iter().enumerate() {
+        along.push((&of_group.security_group, rules(&of_group.rules, &format!("cascade[{i}].rules"))?));
+    }
+    let mut cascade: BTreeMap<Atom, Vec<StepRule>> = BTreeMap::new();
+    for (group, rules) in along {
+        cascade.entry(names.atom(&entry.network, group)).or_default().extend(rules);
+    }
     let direction = entry.direction.as_deref().map(|d| direction(d, place)).transpose()?;
     Ok(Step {
         id: entry.id,
@@ -313,6 +335,7 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
         group_marks: entry.marks.iter().map(|text| group_mark(text, place)).collect::<Result<_, _>>()?,
         group_unmarks: marks(&entry.unmarks, place)?,
         description: entry.description.clone(),
+        cascade,
     })
 }
 

@@ -14,7 +14,7 @@ use crate::diff::Fate;
 use crate::flow::{End, Flow};
 use crate::guard::{Guard, GuardsInForce};
 use crate::name::NetworkName;
-use crate::observed::{Limit, Limits, Observed};
+use crate::observed::{Limit, Limits, Observed, ObservedGroup};
 use crate::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, Step, StepRule, by_group, moved};
 use crate::proof::{ASSUMPTIONS, Fault, Packet, PacketPeer, Witness};
 use crate::rule::{Atom, Direction, Family, PeerKind, Rule, RulePeer};
@@ -25,7 +25,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
     let network = |name: &NetworkName| plan.networks.iter().find(|n| n.network.name == *name);
     let steps: Vec<StepEntry> =
         plan.steps.iter().filter_map(|step| network(&step.network).map(|n| step_entry(step, n))).collect();
-    let touched: BTreeSet<(&NetworkName, Atom)> = plan.steps.iter().map(|s| (&s.network, s.group)).collect();
+    let touched = touched(plan);
     let mut document = Document {
         version: VERSION,
         digest: String::new(),
@@ -69,6 +69,18 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
     document
 }
 
+/// The groups of steps, and those with rules that refer to a group which is deleted.
+fn touched(plan: &Plan) -> BTreeSet<(&NetworkName, Atom)> {
+    let mut touched: BTreeSet<(&NetworkName, Atom)> = plan.steps.iter().map(|s| (&s.network, s.group)).collect();
+    for step in plan.steps.iter().filter(|s| s.action == Action::DeleteGroup) {
+        let network = plan.networks.iter().find(|n| n.network.name == step.network);
+        let groups = network.and_then(|n| n.observed.as_ref().ok()).map(|o| o.groups.as_slice()).unwrap_or_default();
+        let refers = |group: &&ObservedGroup| group.rules.iter().any(|r| r.rule.peer.group() == Some(step.group));
+        touched.extend(groups.iter().filter(refers).map(|group| (&step.network, group.atom)));
+    }
+    touched
+}
+
 /// What differs between desired and observed, as `drift` reports it.
 pub fn drift(plan: &Plan) -> Vec<DriftEntry> {
     let mut out = Vec::new();
@@ -103,6 +115,14 @@ pub fn drift(plan: &Plan) -> Vec<DriftEntry> {
         }
         if matches!(step.action, Action::RemoveRules | Action::ReplaceRules) {
             out.extend(step.removes.iter().filter(|r| !stays(r)).map(|rule| entry("unexpected", rule)));
+        }
+        for (group, rules) in &step.cascade {
+            let security_group = network.group_name(*group).to_owned();
+            out.extend(
+                rules
+                    .iter()
+                    .map(|rule| DriftEntry { security_group: security_group.clone(), ..entry("unexpected", rule) }),
+            );
         }
     }
     out
@@ -196,7 +216,7 @@ fn orphan_entries(network: &NetworkPlan) -> impl Iterator<Item = OrphanEntry> {
         let group = network.observed_group(orphan.atom)?;
         Some(OrphanEntry {
             network: network.network.name.clone(),
-            security_group: group.name.to_string(),
+            security_group: network.group_name(group.atom).to_owned(),
             id: group.id.to_string(),
             marks: orphan.marks.iter().map(ToString::to_string).collect(),
             prune: orphan.prune,
@@ -227,6 +247,15 @@ fn step_entry(step: &Step, network: &NetworkPlan) -> StepEntry {
         marks: step.group_marks.iter().map(|(mark, origin)| format!("{mark}={}", origin.as_str())).collect(),
         unmarks: step.group_unmarks.iter().map(ToString::to_string).collect(),
         description: step.description.clone(),
+        cascade: step
+            .cascade
+            .iter()
+            .map(|(group, rules)| RulesEntry {
+                network: step.network.clone(),
+                security_group: network.group_name(*group).to_owned(),
+                rules: entries(rules),
+            })
+            .collect(),
     }
 }
 
@@ -309,7 +338,7 @@ fn observed_entries(plan: &Plan, touched: &BTreeSet<(&NetworkName, Atom)>) -> Ve
             });
             out.push(ObservedEntry {
                 network: network.network.name.clone(),
-                security_group: group.name.to_string(),
+                security_group: network.group_name(group.atom).to_owned(),
                 id: group.id.to_string(),
                 revision: group.revision.clone(),
                 description: group.description.clone(),
@@ -400,6 +429,14 @@ fn proof_entry(plan: &Plan) -> ProofEntry {
         assumptions: ASSUMPTIONS.iter().map(|a| (*a).to_owned()).collect(),
         gaps: proof.gaps.iter().flat_map(|(name, group, rule)| gap_flows(plan, name, *group, rule)).collect(),
         gap_rules: gaps.collect(),
+        cascades: proof
+            .cascades
+            .iter()
+            .filter_map(|(name, group)| {
+                let network = plan.networks.iter().find(|n| n.network.name == *name)?;
+                Some(format!("{name}/{}", network.group_name(*group)))
+            })
+            .collect(),
         witness: proof.witness.as_ref().and_then(|w| witness_entry(w, plan)),
     }
 }

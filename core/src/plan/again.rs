@@ -45,7 +45,7 @@ pub fn again(
     let made = made_by_now(saved, &inputs, ours);
     let (mut networks, mut steps, mut case_of_all): (Vec<NetworkPlan>, BTreeMap<StepId, Step>, Vec<GroupCase>) =
         (Vec::new(), BTreeMap::new(), Vec::new());
-    let (mut gaps, mut changed, mut done) = (Vec::new(), Vec::new(), true);
+    let (mut gaps, mut cascades, mut changed, mut done) = (Vec::new(), BTreeSet::new(), Vec::new(), true);
     for (input, mut atoms) in inputs {
         let Ok(observed) = &input.observed else { continue };
         let network = input.network.name.clone();
@@ -57,6 +57,7 @@ pub fn again(
         done &= groups.iter().all(|plan| now.has_required(plan));
         changed.extend(groups.iter().flat_map(|plan| now.changes(plan, &of_network, &mut atoms)));
         changed.extend(now.lost.iter().map(|(group, rule)| now.changed(group, format!("{rule}: that group is gone"))));
+        changed.extend(now.along(&of_network, &atoms));
         let existing = |plan: &GroupPlan| observed.groups.iter().find(|group| group.atom == plan.atom);
         case_of_all.extend(groups.iter().map(|plan| case(&network, plan, existing(plan), &guards, ours)));
         let planned: BTreeSet<Atom> = groups.iter().map(|plan| plan.atom).collect();
@@ -67,6 +68,7 @@ pub fn again(
             }),
         );
         gaps.extend(now.gaps(&mut atoms));
+        cascades.extend(now.cascades(&mut atoms));
         let orphans = now.orphans();
         let names = DesiredNetwork { atoms, elsewhere: now.elsewhere, ..DesiredNetwork::default() };
         steps.extend(of_network.into_iter().map(|step| (step.id, step)));
@@ -79,7 +81,7 @@ pub fn again(
         return Err(changed);
     }
     let steps: Vec<Step> = saved.steps().iter().filter_map(|step| steps.remove(&step.id)).collect();
-    let proof = prove(&Case { groups: case_of_all, steps: &steps, trusted: saved.trusted(), gaps });
+    let proof = prove(&Case { groups: case_of_all, steps: &steps, trusted: saved.trusted(), gaps, cascades });
     let (notes, blast) = (ids_lost(&networks, &steps), blast(&networks, &steps, max_removals));
     Ok(Plan {
         owner: saved.owner().clone(),
@@ -204,14 +206,57 @@ impl<'a, 'o> Now<'a, 'o> {
         let mut steps = Vec::new();
         for step in saved.steps().iter().filter(|s| s.network == *self.network) {
             let name = saved.text(self.network, step.group);
-            let group = match self.find(name) {
-                Some(group) => group.atom,
-                None => atoms.intern(name),
-            };
+            let group = self.find_or_name(name, atoms);
             let (adds, removes) = (self.rules(name, &step.adds, atoms), self.rules(name, &step.removes, atoms));
-            steps.push(Step { group, adds, removes, ..step.clone() });
+            let mut cascade = BTreeMap::new();
+            for (group, rules) in &step.cascade {
+                let name = saved.text(self.network, *group);
+                cascade.insert(self.find_or_name(name, atoms), self.rules(name, rules, atoms));
+            }
+            steps.push(Step { group, adds, removes, cascade, ..step.clone() });
         }
         steps
+    }
+
+    fn find_or_name(&self, name: &str, atoms: &mut Atoms) -> Atom {
+        self.find(name).map_or_else(|| atoms.intern(name), |group| group.atom)
+    }
+
+    /// Rules that would go along with a deleted group and that the plan doesn't speak of, or the other way round.
+    fn along(&self, steps: &[Step], atoms: &Atoms) -> Vec<PlanError> {
+        let mut changed = Vec::new();
+        for delete in steps.iter().filter(|step| step.action == Action::DeleteGroup) {
+            let name = |group: Atom| {
+                let group = self.observed.groups.iter().find(|g| g.atom == group).map(|g| g.name.as_str());
+                group.unwrap_or_else(|| atoms.text(delete.group))
+            };
+            for group in self.observed.groups.iter().filter(|group| group.atom != delete.group) {
+                let of_group = || steps.iter().filter(|step| step.group == group.atom);
+                let goes = of_group().any(|step| step.action == Action::DeleteGroup);
+                let removed = |rule: &ObservedRule| of_group().flat_map(|s| &s.removes).any(|gone| is(rule, gone));
+                let planned = delete.cascade.get(&group.atom).map(Vec::as_slice).unwrap_or_default();
+                let refers = group.rules.iter().filter(|rule| rule.rule.peer.group() == Some(delete.group) && !goes);
+                let new = refers.filter(|rule| !removed(rule) && !planned.iter().any(|known| is(rule, known)));
+                let text = |rule: &Rule| spell(rule, &name);
+                changed
+                    .extend(new.map(|rule| self.changed(group.name.as_str(), format!("{} is new", text(&rule.rule)))));
+                let gone = planned.iter().filter(|known| !group.rules.iter().any(|rule| is(rule, known)));
+                changed.extend(
+                    gone.map(|rule| self.changed(group.name.as_str(), format!("{} is gone", text(&rule.rule)))),
+                );
+            }
+            let there = |group: &Atom| self.observed.groups.iter().any(|g| g.atom == *group);
+            let lost = delete.cascade.keys().filter(|group| !there(group));
+            changed.extend(lost.map(|group| self.changed(atoms.text(*group), "it is gone".to_owned())));
+        }
+        changed
+    }
+
+    /// Groups whose deletion may take others' rules along, by the user's word when the plan was made.
+    fn cascades(&self, atoms: &mut Atoms) -> Vec<(NetworkName, Atom)> {
+        let of_network = self.saved.cascades().filter(|(network, _)| network == self.network);
+        let names = of_network.map(|(network, group)| self.saved.text(network, *group));
+        names.map(|name| (self.network.clone(), self.find_or_name(name, atoms))).collect()
     }
 
     fn rules(&mut self, group: &str, rules: &[StepRule], atoms: &mut Atoms) -> Vec<StepRule> {
@@ -219,6 +264,8 @@ impl<'a, 'o> Now<'a, 'o> {
         for rule in rules {
             match self.rule(rule.rule, atoms) {
                 Some(now) => named.push(StepRule { rule: now, ..rule.clone() }),
+                // The plan deletes the group that it refers to, and has done so already.
+                None if self.goes(rule) => {}
                 None => {
                     let text = spell(&rule.rule, |atom| self.saved.text(self.network, atom));
                     self.lost.insert((group.to_owned(), text));
@@ -226,6 +273,12 @@ impl<'a, 'o> Now<'a, 'o> {
             }
         }
         named
+    }
+
+    /// Whether a rule refers to a group that the plan deletes.
+    fn goes(&self, rule: &StepRule) -> bool {
+        let deletes = |step: &&Step| step.action == Action::DeleteGroup && step.network == *self.network;
+        self.saved.steps().iter().filter(deletes).any(|step| rule.rule.peer.group() == Some(step.group))
     }
 
     fn touched(&self) -> BTreeSet<&'a str> {
@@ -270,12 +323,14 @@ impl<'a, 'o> Now<'a, 'o> {
         let rules = now.map(|group| group.rules.as_slice()).unwrap_or_default();
         let of_group = || steps.iter().filter(|step| step.group == atom);
         let removes = || of_group().filter(|s| s.action != Action::SetMarks).flat_map(|s| &s.removes);
+        let along = || steps.iter().filter_map(|s| s.cascade.get(&atom)).flatten();
         let claims = now.into_iter().flat_map(|group| group.claims(self.ours));
         let fates: Vec<Fate> = rules
             .iter()
             .zip(claims)
             .map(|(rule, claim)| match is_ours(claim, ownership) {
                 _ if removes().any(|gone| is(rule, gone)) => Fate::Remove,
+                _ if along().any(|gone| is(rule, gone)) => Fate::Cascade,
                 true => Fate::Keep,
                 false => Fate::Foreign,
             })
@@ -286,8 +341,8 @@ impl<'a, 'o> Now<'a, 'o> {
             .flat_map(|s| &s.adds)
             .map(|add| DesiredRule { rule: add.rule, reasons: add.reasons.clone() })
             .collect();
-        let stays =
-            rules.iter().zip(&fates).filter(|(_, fate)| **fate != Fate::Remove).map(|(r, _)| (r.rule, r.weight));
+        let stays = rules.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Remove | Fate::Cascade));
+        let stays = stays.map(|(r, _)| (r.rule, r.weight));
         let after: Vec<(Rule, u32)> = stays.chain(adds.iter().map(|add| (add.rule, 1))).collect();
         let entries =
             || self.saved.document.groups.iter().filter(|g| g.network == *self.network && g.security_group == name);

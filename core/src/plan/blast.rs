@@ -13,7 +13,8 @@ pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Opti
         let all = steps.iter().filter(|s| changes_rules(s)).flat_map(|s| &s.removes).map(|r| r.rule);
         all.filter(|rule| !moved.contains(rule)).collect()
     };
-    let total: usize = by_group.values().map(|steps| gone(steps).len()).sum();
+    let along = |steps: &[&Step]| -> usize { steps.iter().map(|step| step.goes_along()).sum() };
+    let total: usize = by_group.values().map(|steps| gone(steps).len() + along(steps)).sum();
     if let Some(most) = max_removals {
         return (total > most).then(|| format!("{total} rules would go, --max-removals is {most}"));
     }
@@ -25,7 +26,7 @@ pub(super) fn blast(networks: &[NetworkPlan], steps: &[Step], max_removals: Opti
             let Some(steps) = by_group.get(&(&network.network.name, group.atom)) else { continue };
             let of_group = || steps.iter().copied().filter(|s| changes_rules(s));
             let gone = gone(steps);
-            let goes = gone.len();
+            let goes = gone.len() + along(steps);
             let ours =
                 group.diff.fates.iter().filter(|f| !matches!(f, Fate::Foreign | Fate::Satisfies | Fate::Join)).count();
             let name = &group.security_group;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::blast::blast;
 use super::draft::Draft;
+use super::going::Doomed;
 use super::group::group;
 use super::order::{GroupCalls, Place};
-use super::orphan::{Orphan, doomed, orphans, pruned};
+use super::orphan::{Orphan, deleted, orphans, pruned};
 use super::shadow::shadowed;
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
@@ -47,6 +48,8 @@ pub struct PlanOptions {
     pub tidy: bool,
     /// Remove orphans, too; never together with `clusters` or `add_only`, which win.
     pub prune: bool,
+    /// Names or ids of groups whose deletion may take others' rules along that refer to them, where the cloud does so.
+    pub cascade: BTreeSet<String>,
     /// Take exclusive groups over that carry another owner's mark.
     pub take_over: bool,
     /// As many removals are fine.
@@ -108,8 +111,11 @@ pub fn plan(
             let group = observed.groups.iter().find(|group| group.atom == orphan.atom);
             group.is_none_or(|group| options.in_shard(name, group.name.as_str()))
         });
-        let deletes = options.prunes() && !input.pack.dialect().groups_are_implicit;
-        let doomed = if deletes { doomed(&orphaned) } else { BTreeSet::new() };
+        let dialect = input.pack.dialect();
+        let deletes = options.prunes() && !dialect.groups_are_implicit;
+        let pruned_groups = if deletes { deleted(&orphaned) } else { BTreeSet::new() };
+        let doomed = Doomed::new(pruned_groups, &options.cascade, observed, dialect);
+        draft.words(name, &doomed);
         let mut groups = Vec::new();
         for linked in linked {
             let existing = linked.observed;
@@ -122,7 +128,8 @@ pub fn plan(
             };
             let atom = made.plan.atom;
             draft.cases.push(case(name, &made.plan, existing, guards, ours));
-            draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
+            draft.still_referenced(&input, observed, &made.plan.security_group, made.stuck);
+            existing.into_iter().for_each(|group| draft.cascading(name, group, &made.plan.diff.fates));
             let site = Site { group: existing, network: observed, atoms: &wish.atoms };
             let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &site)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
@@ -133,7 +140,7 @@ pub fn plan(
             let going = pruned(&orphaned, observed, ours, &doomed);
             groups.extend(draft.going(going, &input, observed, &wish.atoms, guards));
         }
-        draft.untouched(name, observed, &groups, &doomed, ours);
+        draft.untouched(&input, observed, &groups, &doomed, ours);
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
     let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
@@ -142,6 +149,7 @@ pub fn plan(
     notes.extend(shadowed(&networks));
     notes.extend(ids_lost(&networks, &steps));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
+    notes.extend(stateless(&networks));
     let blast = blast(&networks, &steps, options.max_removals);
     let mut unopened: Vec<_> = flows.unopened.iter().chain(&desired.unopened).cloned().collect();
     unopened.sort();
@@ -282,7 +290,10 @@ pub(super) fn network_plan(
     let DesiredNetwork { atoms, groups: _, elsewhere } = wish;
     let read = observed.as_ref().map(|o| o.groups.as_slice()).unwrap_or_default();
     let places = read.iter().enumerate().map(|(i, g)| (g.atom, i)).collect();
-    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls, places }
+    let mut by_name: BTreeMap<&str, Vec<Atom>> = BTreeMap::new();
+    read.iter().for_each(|group| by_name.entry(group.name.as_str()).or_default().push(group.atom));
+    let twins = by_name.into_values().filter(|atoms| atoms.len() > 1).flatten().collect();
+    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls, places, twins }
 }
 
 /// What stands for groups of other networks, and the groups themselves.
@@ -321,6 +332,16 @@ fn adopted_from(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
     taken.map(|(n, g)| n.group_name(g.atom)).filter_map(|name| {
         let writer = crate::writer::of_group(name)?;
         Some(format!("`{name}` looks like a group of {}: {}", writer.name, writer.why))
+    })
+}
+
+/// Groups whose rules let through what they say and not the answers to it.
+fn stateless(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
+    let groups = networks.iter().flat_map(|n| n.groups.iter().map(move |g| (n, g.atom)));
+    let stateless = groups.filter(|(n, atom)| n.observed.as_ref().is_ok_and(|o| o.stateless.contains(atom)));
+    stateless.map(|(n, atom)| {
+        let name = n.group_name(atom);
+        format!("`{name}` is stateless: answers need rules of their own there, and no profile lists those")
     })
 }
 

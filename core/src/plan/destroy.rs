@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::build::{NetworkInput, network_plan, whereabouts};
 use super::draft::Draft;
-use super::going::{Going, Stays};
+use super::going::{Doomed, Going, Stays};
 use super::orphan::orphans;
 use super::{Plan, PlanError, ids_lost};
 use crate::desired::{Desired, DesiredNetwork};
@@ -30,7 +30,16 @@ pub fn split_flows(inventory: &Inventory, flows: &[Flow], destroyed: &BTreeSet<C
     flows.iter().cloned().partition(|f| !lost(f))
 }
 
-/// Plans the removal of what rsgsync keeps for the clusters in `destroyed`.
+/// What is to be destroyed.
+#[derive(Debug, Clone, Default)]
+pub struct Destruction {
+    /// What rsgsync keeps for these clusters.
+    pub clusters: BTreeSet<ClusterName>,
+    /// Names or ids of groups whose deletion may take others' rules along that refer to them, where the cloud does so.
+    pub cascade: BTreeSet<String>,
+}
+
+/// Plans the removal of what rsgsync keeps for clusters.
 ///
 /// Groups that it made, and that carry nobody else's mark, are deleted; from others go the rules that carry our mark (so
 /// their marks must have been read). `whole` is desired of the whole inventory, `rest` of the flows that stay.
@@ -41,8 +50,9 @@ pub fn destroy(
     rest: &Desired,
     inputs: Vec<NetworkInput<'_>>,
     guards: &GuardsInForce,
-    destroyed: &BTreeSet<ClusterName>,
+    destruction: &Destruction,
 ) -> Result<Plan, Vec<PlanError>> {
+    let Destruction { clusters: destroyed, cascade } = destruction;
     let clusters = inventory.written();
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let mut draft = Draft::of(&inputs);
@@ -65,6 +75,8 @@ pub fn destroy(
             let goes = |l: &&Linked<'_>| nobody_stays(l) && l.observed.is_some_and(|g| g.is_only_made_by(ours));
             let deletes = !input.pack.dialect().groups_are_implicit;
             let doomed: BTreeSet<Atom> = linked.iter().filter(|l| deletes && goes(l)).map(|l| l.atom).collect();
+            let doomed = Doomed::new(doomed, cascade, observed, input.pack.dialect());
+            draft.words(&name, &doomed);
             let going = linked.iter().zip(&still).filter_map(|(linked, still)| {
                 let (group, desired) = (linked.observed?, linked.desired);
                 Some(Going {
@@ -79,7 +91,7 @@ pub fn destroy(
                 })
             });
             groups = draft.going(going.collect(), &input, observed, &wish.atoms, guards);
-            draft.untouched(&name, observed, &groups, &doomed, ours);
+            draft.untouched(&input, observed, &groups, &doomed, ours);
             orphaned = orphans(inventory, observed, &linked, ours);
         }
         draft.networks.push(network_plan(input, wish, groups, orphaned));

@@ -1,15 +1,17 @@
 //! A plan in the making: what the networks have given so far becomes steps and their proof.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{NetworkInput, case, left_out, made_elsewhere, same_places};
-use super::going::{Going, deletions_in_order, with_rules};
-use super::order::{GroupCalls, order};
+use super::going::{Doomed, Going, NOT_OURS, Stuck, deletions_in_order, release, step_rule, unwanted, with_rules};
+use super::order::{GroupCalls, Place, order};
 use super::quota::full_networks;
-use super::{GroupPlan, NetworkPlan, PlanError, Step};
+use super::undo::spell;
+use super::{Action, GroupPlan, NetworkPlan, PlanError, Step, StepRule};
+use crate::diff::Fate;
 use crate::guard::GuardsInForce;
 use crate::name::NetworkName;
-use crate::observed::{Observed, Ours};
+use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Site;
 use crate::proof::{Case, GroupCase, Proof, prove};
 use crate::rule::{Atom, Atoms, Cidr, Rule};
@@ -28,6 +30,10 @@ pub(super) struct Draft {
     /// Required rules that may be cut for a time.
     pub gaps: Vec<(NetworkName, Atom, Rule)>,
     pub errors: Vec<PlanError>,
+    /// Groups that are deleted and may take others' rules along, by the user's word.
+    words: BTreeSet<Place>,
+    /// Rules that go with another group, by that group and by their own.
+    cascades: BTreeMap<Place, BTreeMap<Atom, Vec<StepRule>>>,
 }
 
 impl Draft {
@@ -48,7 +54,8 @@ impl Draft {
         let (mut groups, mut changes) = (Vec::new(), Vec::new());
         for one in going {
             let (diff, stuck) = one.diff();
-            self.still_referenced(name, observed, &one.security_group, stuck);
+            self.still_referenced(input, observed, &one.security_group, stuck);
+            self.cascading(name, one.group, &diff.fates);
             let (plan, change) = one.changes(diff, input.pack.dialect());
             self.cases.push(case(name, &plan, Some(one.group), guards, one.ours));
             groups.push(plan);
@@ -63,34 +70,56 @@ impl Draft {
         groups
     }
 
-    /// Groups that are deleted although rules of `from` refer to them which stay.
-    pub fn still_referenced(
-        &mut self,
-        network: &NetworkName,
-        observed: &Observed,
-        from: &str,
-        stuck: impl IntoIterator<Item = Atom>,
-    ) {
-        for atom in stuck {
+    /// Takes in which groups may take others' rules along.
+    pub fn words(&mut self, network: &NetworkName, doomed: &Doomed) {
+        self.words.extend(doomed.cascading.iter().map(|atom| (network.clone(), *atom)));
+    }
+
+    /// Rules of `from` that stay, and keep the groups that they refer to from being deleted.
+    pub fn still_referenced(&mut self, input: &NetworkInput<'_>, observed: &Observed, from: &str, stuck: Vec<Stuck>) {
+        let mut by_peer: BTreeMap<Atom, Vec<Stuck>> = BTreeMap::new();
+        stuck.into_iter().for_each(|one| by_peer.entry(one.peer).or_default().push(one));
+        for (atom, stuck) in by_peer {
             let group = observed.groups.iter().find(|g| g.atom == atom).map(|g| g.name.to_string()).unwrap_or_default();
-            self.errors.push(PlanError::StillReferenced { network: network.clone(), group, from: from.to_owned() });
+            let rules = stuck.iter().map(|one| format!("{} ({})", spell(&one.rule, |_| &group), one.why));
+            let rules = rules.collect::<Vec<_>>().join(", ");
+            let cascades = input.pack.dialect().delete_cascades && stuck.iter().all(|one| one.why == NOT_OURS);
+            let (network, from) = (input.network.name.clone(), from.to_owned());
+            self.errors.push(PlanError::StillReferenced { network, group, from, rules, cascades });
+        }
+    }
+
+    /// Takes in the rules of a group that go with the groups that they refer to.
+    pub fn cascading(&mut self, network: &NetworkName, group: &ObservedGroup, fates: &[Fate]) {
+        for (rule, _) in group.rules.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Cascade) {
+            let Some(peer) = rule.rule.peer.group() else { continue };
+            let of_peer = self.cascades.entry((network.clone(), peer)).or_default();
+            of_peer.entry(group.atom).or_default().push(step_rule(rule, Vec::new()));
         }
     }
 
     /// Groups that were read and that the plan leaves out: their rules may refer to what is deleted.
     pub fn untouched(
         &mut self,
-        network: &NetworkName,
+        input: &NetworkInput<'_>,
         observed: &Observed,
         planned: &[GroupPlan],
-        doomed: &BTreeSet<Atom>,
+        doomed: &Doomed,
         ours: Ours<'_>,
     ) {
+        let network = &input.network.name;
         let planned: BTreeSet<Atom> = planned.iter().map(|plan| plan.atom).collect();
         for group in observed.groups.iter().filter(|group| !planned.contains(&group.atom)) {
-            let refers = group.rules.iter().filter_map(|r| r.rule.peer.group()).filter(|peer| doomed.contains(peer));
-            self.still_referenced(network, observed, group.name.as_str(), refers.collect::<BTreeSet<Atom>>());
             let ownership = group.ownership(None, ours);
+            let mut diff = unwanted(group, ownership, ours);
+            let mut stuck = release(&mut diff, group, doomed, ours);
+            // Ours, in an orphan that stays.
+            let ours_that_stay = group.rules.iter().zip(&diff.fates).filter(|(_, fate)| **fate == Fate::Remove);
+            stuck.extend(ours_that_stay.filter_map(|(rule, _)| {
+                Some(Stuck { rule: rule.rule, peer: doomed.peer(&rule.rule)?, why: "an orphan's" })
+            }));
+            self.still_referenced(input, observed, group.name.as_str(), stuck);
+            self.cascading(network, group, &diff.fates);
             self.cases.push(GroupCase::new(network.clone(), group.atom, Some(group), ownership, ours));
         }
     }
@@ -99,12 +128,15 @@ impl Draft {
     pub fn finish(mut self, trusted: &[Cidr]) -> Result<(Vec<NetworkPlan>, Vec<Step>, Proof), Vec<PlanError>> {
         self.errors.extend(left_out(&self.networks, &self.calls));
         self.errors.extend(full_networks(&self.networks, &self.calls));
-        let Self { networks, calls, cases, gaps, errors } = self;
+        let Self { networks, calls, cases, gaps, errors, words, mut cascades } = self;
         if !errors.is_empty() {
             return Err(errors);
         }
-        let steps = order(calls, &made_elsewhere(&networks));
-        let proof = prove(&Case { groups: cases, steps: &steps, trusted, gaps });
+        let mut steps = order(calls, &made_elsewhere(&networks));
+        for step in steps.iter_mut().filter(|step| step.action == Action::DeleteGroup) {
+            step.cascade = cascades.remove(&(step.network.clone(), step.group)).unwrap_or_default();
+        }
+        let proof = prove(&Case { groups: cases, steps: &steps, trusted, gaps, cascades: words });
         Ok((networks, steps, proof))
     }
 }

@@ -116,17 +116,21 @@ pub enum PlanError {
         /// A cluster that has it.
         cluster: ClusterName,
     },
-    /// A group that is to be deleted is referred to by a rule that stays: it isn't ours, or is held or ignored.
+    /// A group that is to be deleted is referred to by rules that stay: not ours, needed, held or ignored.
     #[error(
-        "security group `{group}` of network `{network}` can't be deleted: a rule of `{from}` that stays refers to it"
+        "security group `{group}` of network `{network}` can't be deleted: rules of `{from}` that stay refer to it: {rules}"
     )]
     StillReferenced {
         /// The network.
         network: NetworkName,
         /// The group that was to be deleted.
         group: String,
-        /// The group whose rule refers to it.
+        /// The group whose rules refer to it.
         from: String,
+        /// The rules, and why each stays.
+        rules: String,
+        /// None of them is ours, and the cloud would delete them with the group: `--cascade` allows that.
+        cascades: bool,
     },
     /// A quota of the whole network has no room for the additions that must stand before the removals.
     #[error(
@@ -212,8 +216,13 @@ impl PlanError {
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
             Self::Unsayable { .. } => "waive the row, or give it another peer with `narrow`",
             Self::NoSuchName { .. } => "name it otherwise; is it an id, check its spelling",
-            Self::StillReferenced { .. } => {
-                "remove that rule by hand, or ask whoever made it; where the group that has it is an orphan, `apply --prune` removes it"
+            Self::StillReferenced { group, cascades: true, .. } => {
+                return format!(
+                    "ask whoever made them; `--cascade {group}` lets this cloud delete them with the group: they count as removals"
+                );
+            }
+            Self::StillReferenced { cascades: false, .. } => {
+                "remove those rules by hand, or ask whoever made them; where the group that has them is an orphan, `apply --prune` removes them"
             }
             Self::NetworkQuota { what, .. } => {
                 return format!(

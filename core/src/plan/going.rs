@@ -9,7 +9,7 @@ use crate::desired::DesiredRule;
 use crate::diff::{Fate, GroupDiff, Wanted, diff, open_outbound};
 use crate::inventory::{EgressMode, Ownership};
 use crate::name::{ClusterName, Mark, NodeGroupName};
-use crate::observed::{ObservedGroup, ObservedRule, Ours};
+use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Call, Dialect, GroupChanges};
 use crate::packets::overlap;
 use crate::rule::{Atom, Rule};
@@ -29,8 +29,43 @@ pub(super) struct Going<'a> {
     /// The clusters that leave it.
     pub leaving: &'a BTreeSet<ClusterName>,
     /// The groups that are deleted.
-    pub doomed: &'a BTreeSet<Atom>,
+    pub doomed: &'a Doomed,
 }
+
+/// The groups of a network that are deleted.
+#[derive(Debug, Default)]
+pub(super) struct Doomed {
+    pub groups: BTreeSet<Atom>,
+    /// Those of them that take others' rules along which refer to them: the cloud does so, and the user has said so.
+    pub cascading: BTreeSet<Atom>,
+}
+
+impl Doomed {
+    /// `words` are the names or ids of groups whose deletion may take others' rules along.
+    pub fn new(groups: BTreeSet<Atom>, words: &BTreeSet<String>, observed: &Observed, dialect: &Dialect) -> Self {
+        let named = |g: &&ObservedGroup| words.contains(g.name.as_str()) || words.contains(g.id.as_str());
+        let named = observed.groups.iter().filter(named).map(|g| g.atom);
+        let cascading = named.filter(|atom| dialect.delete_cascades && groups.contains(atom)).collect();
+        Self { groups, cascading }
+    }
+
+    /// The deleted group that a rule refers to.
+    pub fn peer(&self, rule: &Rule) -> Option<Atom> {
+        rule.peer.group().filter(|peer| self.groups.contains(peer))
+    }
+}
+
+/// A rule that stays, although it refers to a group that is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stuck {
+    pub rule: Rule,
+    /// The group that it refers to.
+    pub peer: Atom,
+    pub why: &'static str,
+}
+
+/// Why a rule is stuck that only the user's word could let go.
+pub(super) const NOT_OURS: &str = "not ours";
 
 /// What a group should have with the clusters that leave it, and without.
 pub(super) struct Stays<'a> {
@@ -40,14 +75,14 @@ pub(super) struct Stays<'a> {
 
 impl Going<'_> {
     fn deleted(&self) -> bool {
-        self.doomed.contains(&self.group.atom)
+        self.doomed.groups.contains(&self.group.atom)
     }
 
-    /// What becomes of the group's rules, and what is still required of it; doomed groups that rules refer to which stay.
-    pub fn diff(&self) -> (GroupDiff, BTreeSet<Atom>) {
+    /// What becomes of the group's rules, and what is still required of it; rules that stay and refer to doomed groups.
+    pub fn diff(&self) -> (GroupDiff, Vec<Stuck>) {
         if self.deleted() {
             let fates = vec![Fate::Keep; self.group.rules.len()];
-            return (GroupDiff { fates, ..GroupDiff::default() }, BTreeSet::new());
+            return (GroupDiff { fates, ..GroupDiff::default() }, Vec::new());
         }
         let mut diff = match &self.stays {
             Some(stays) => self.smaller(stays),
@@ -91,7 +126,7 @@ impl Going<'_> {
         let staying: Vec<Mark> = staying.into_iter().filter(|m| !self.leaving.contains(&m.cluster)).collect();
         let adds: Vec<StepRule> = diff.adds.iter().map(|add| to_add(add, &staying, dialect)).collect();
         // Rules that stay lose the marks of clusters that go; so does the group.
-        let stays = group.rules.iter().zip(&diff.fates).filter(|(_, f)| **f != Fate::Remove);
+        let stays = group.rules.iter().zip(&diff.fates).filter(|(_, f)| !matches!(f, Fate::Remove | Fate::Cascade));
         let leaves = stays.filter_map(|(r, _)| {
             let marks: Vec<Mark> = r.marks.iter().filter(gone).cloned().collect();
             (!marks.is_empty()).then(|| step_rule(r, marks))
@@ -102,7 +137,7 @@ impl Going<'_> {
         let origin = group.marks.iter().find(|m| self.ours.is(&m.mark)).map(|m| m.origin);
         let lacks = |m: &&Mark| !delete && !group_unmarks.is_empty() && group.marks.iter().all(|g| g.mark != **m);
         let group_marks = staying.iter().filter(lacks).filter_map(|m| Some((m.clone(), origin?))).collect();
-        let left = group.rules.len() - removes.len() + adds.len();
+        let left = group.rules.len() - removes.len() - with(Fate::Cascade).count() + adds.len();
         // A group that is but a name goes with the last of its resources.
         let gone_with_them = !removes.is_empty() && staying.is_empty() && group.is_in_our_resources(self.ours);
         let marks = staying.iter().filter_map(|m| Some((m.clone(), origin?))).collect();
@@ -145,8 +180,7 @@ impl Going<'_> {
 
 /// The fates of a group's rules when only those go that carry our mark, whoever the group belongs to.
 pub(super) fn unmarked(group: &ObservedGroup, ours: Ours<'_>) -> GroupDiff {
-    let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
-    diff(&nothing, group, Ownership::Shared, ours)
+    unwanted(group, Ownership::Shared, ours)
 }
 
 /// Gives back what resources of ours deny that go.
@@ -157,27 +191,40 @@ fn opened(mut diff: GroupDiff, group: &ObservedGroup) -> GroupDiff {
     diff
 }
 
-/// Removes rules of ours that refer to groups which are deleted; gives the groups that rules refer to which stay.
-pub(super) fn release(
-    diff: &mut GroupDiff,
-    group: &ObservedGroup,
-    doomed: &BTreeSet<Atom>,
-    ours: Ours<'_>,
-) -> BTreeSet<Atom> {
-    let refers = |rule: &Rule| rule.peer.group().filter(|peer| doomed.contains(peer));
-    let mut stuck: BTreeSet<Atom> = diff.adds.iter().filter_map(|add| refers(&add.rule)).collect();
-    for (rule, fate) in group.rules.iter().zip(&mut diff.fates) {
-        let Some(peer) = refers(&rule.rule) else { continue };
-        let stays = match fate {
-            Fate::Foreign | Fate::Satisfies | Fate::Join | Fate::Held | Fate::Ignored | Fate::Spared => true,
+/// The fates of a group's rules when nothing is wanted of it.
+pub(super) fn unwanted(group: &ObservedGroup, ownership: Ownership, ours: Ours<'_>) -> GroupDiff {
+    let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
+    diff(&nothing, group, ownership, ours)
+}
+
+/// Removes rules of ours that refer to groups which are deleted, lets others' go along where the user has said so, and gives
+/// the rules that stay.
+pub(super) fn release(diff: &mut GroupDiff, group: &ObservedGroup, doomed: &Doomed, ours: Ours<'_>) -> Vec<Stuck> {
+    let GroupDiff { fates, adds, required } = diff;
+    let added = adds.iter().map(|add| add.rule);
+    let added = added.filter_map(|rule| Some(Stuck { rule, peer: doomed.peer(&rule)?, why: "to be added" }));
+    let mut stuck: Vec<Stuck> = added.collect();
+    for (rule, fate) in group.rules.iter().zip(fates) {
+        let Some(peer) = doomed.peer(&rule.rule) else { continue };
+        let needed =
+            || required.iter().any(|r| r.rule.direction == rule.rule.direction && overlap(&r.rule, &rule.rule));
+        let co_owned = || rule.marks.iter().any(|mark| !ours.is(mark));
+        let why = match fate {
+            Fate::Held => "held",
+            Fate::Ignored => "ignored",
+            Fate::Spared => "spared",
+            _ if needed() => "needed",
+            Fate::Foreign | Fate::Satisfies | Fate::Join | Fate::Cascade => NOT_OURS,
+            Fate::Keep | Fate::Redundant | Fate::Remove | Fate::Leave | Fate::Outbound if co_owned() => NOT_OURS,
             Fate::Keep | Fate::Redundant | Fate::Remove | Fate::Leave | Fate::Outbound => {
-                rule.marks.iter().any(|mark| !ours.is(mark))
+                *fate = Fate::Remove;
+                continue;
             }
         };
-        if stays {
-            stuck.insert(peer);
+        if why == NOT_OURS && doomed.cascading.contains(&peer) {
+            *fate = Fate::Cascade;
         } else {
-            *fate = Fate::Remove;
+            stuck.push(Stuck { rule: rule.rule, peer, why });
         }
     }
     stuck

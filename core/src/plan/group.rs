@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::build::{NetworkInput, PlanOptions};
-use super::going::{release, step_rule};
+use super::going::{Doomed, Stuck, release, step_rule};
 use super::quota::{QuotaUse, quota_use};
 use super::waves::{Room, Wave, waves};
 use super::{GroupPlan, GroupStatus, PlanError, StepRule};
@@ -17,7 +17,7 @@ use crate::name::{ClusterName, GroupId, GroupName, Mark, NodeGroupName, Origin, 
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Dialect, GroupChanges};
 use crate::packets::PacketSet;
-use crate::rule::{Atom, Atoms, Direction, Family, Rule, RulePeer};
+use crate::rule::{Atoms, Direction, Family, Rule, RulePeer};
 
 /// A group's part of the plan.
 pub(super) struct Made {
@@ -26,8 +26,8 @@ pub(super) struct Made {
     pub waves: Vec<GroupChanges>,
     /// Required rules that may be cut for a time.
     pub gaps: Vec<Rule>,
-    /// Groups that are to be deleted although rules refer to them which stay.
-    pub stuck: BTreeSet<Atom>,
+    /// Rules that stay, although they refer to groups that are to be deleted.
+    pub stuck: Vec<Stuck>,
 }
 
 /// How one group stands, and what is to change in it.
@@ -38,7 +38,7 @@ pub(super) fn group(
     atoms: &Atoms,
     ours: Ours<'_>,
     options: &PlanOptions,
-    doomed: &BTreeSet<Atom>,
+    doomed: &Doomed,
 ) -> Result<Made, PlanError> {
     let dialect = input.pack.dialect();
     let desired = linked.desired;
@@ -130,7 +130,11 @@ pub(super) fn group(
     }
     let added = changes.adds.len();
     let removed = changes.removes.len();
-    let after = existing.rules.iter().zip(&diff.fates).filter(|(_, f)| !(selected && **f == Fate::Remove));
+    let after = existing
+        .rules
+        .iter()
+        .zip(&diff.fates)
+        .filter(|(_, f)| !(selected && matches!(f, Fate::Remove | Fate::Cascade)));
     let after: Vec<(Rule, u32)> =
         after.map(|(r, _)| (r.rule, r.weight)).chain(changes.adds.iter().map(|a| (a.rule, 1))).collect();
     let adopts = changes.group_marks.iter().any(|(_, o)| *o == Origin::Adopted)

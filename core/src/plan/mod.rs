@@ -21,7 +21,7 @@ mod waves;
 
 pub use again::{again, all_of};
 pub use build::{NetworkInput, PlanOptions, plan};
-pub use destroy::{destroy, split_flows};
+pub use destroy::{Destruction, destroy, split_flows};
 pub use error::{NetworkCount, PlanError};
 pub use orphan::{Orphan, Prune};
 pub use quota::{QuotaUse, quota_use};
@@ -77,7 +77,7 @@ impl Plan {
         self.steps.iter().all(|s| matches!(s.action, Action::SetMarks | Action::UpdateDescriptions))
     }
 
-    /// How many rules are added, how many removed.
+    /// How many rules are added, how many removed, in whatever group.
     pub fn counts(&self) -> (usize, usize) {
         let (mut adds, mut removes) = (0, 0);
         for steps in by_group(&self.steps).values() {
@@ -86,7 +86,7 @@ impl Plan {
             let changing =
                 || steps.iter().filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions));
             adds += changing().filter(|s| s.action != Action::CreateGroup).map(|s| of(&s.adds)).sum::<usize>();
-            removes += changing().map(|s| of(&s.removes)).sum::<usize>();
+            removes += changing().map(|s| of(&s.removes) + s.goes_along()).sum::<usize>();
         }
         (adds, removes)
     }
@@ -111,6 +111,8 @@ pub struct NetworkPlan {
     pub calls: u64,
     /// Where each observed group stands.
     places: BTreeMap<Atom, usize>,
+    /// Observed groups of a name that others have, too.
+    twins: BTreeSet<Atom>,
 }
 
 impl NetworkPlan {
@@ -122,8 +124,8 @@ impl NetworkPlan {
     /// What people call a group: its name where one group has it, else the atom's own text.
     pub fn group_name(&self, atom: Atom) -> &str {
         match self.observed_group(atom) {
-            Some(group) => group.name.as_str(),
-            None => self.atoms.text(atom),
+            Some(group) if !self.twins.contains(&atom) => group.name.as_str(),
+            _ => self.atoms.text(atom),
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn order(groups: Vec<GroupCalls>, elsewhere: &BTreeMap<Place, Place>)
                 group_marks,
                 group_unmarks,
                 description,
+                cascade: BTreeMap::new(),
             };
             steps.push((wave, step));
         }

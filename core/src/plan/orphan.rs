@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::going::{Going, unmarked};
+use super::going::{Doomed, Going, unmarked};
 use crate::diff::Fate;
 use crate::inventory::{Inventory, Peer};
 use crate::link::Linked;
@@ -84,8 +84,8 @@ fn orphan(inventory: &Inventory, group: &ObservedGroup, ours: Ours<'_>) -> Optio
     Some(Orphan { atom: group.atom, marks, prune, rules })
 }
 
-/// The orphans that are deleted.
-pub(super) fn doomed(orphans: &[Orphan]) -> BTreeSet<Atom> {
+/// The orphans that `--prune` deletes.
+pub(super) fn deleted(orphans: &[Orphan]) -> BTreeSet<Atom> {
     orphans.iter().filter(|orphan| orphan.prune == Prune::Delete).map(|orphan| orphan.atom).collect()
 }
 
@@ -94,7 +94,7 @@ pub(super) fn pruned<'a>(
     orphans: &[Orphan],
     observed: &'a Observed,
     ours: Ours<'a>,
-    doomed: &'a BTreeSet<Atom>,
+    doomed: &'a Doomed,
 ) -> Vec<Going<'a>> {
     let goes = |atom: Atom| orphans.iter().any(|orphan| orphan.atom == atom && orphan.prune != Prune::Keep);
     let going = observed.groups.iter().filter(|group| goes(group.atom)).map(|group| Going {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::back::{Back, new_group};
 use super::build::{NetworkInput, always_there, case, network_plan};
 use super::draft::{Draft, site};
-use super::going::{deletions_in_order, with_rules};
+use super::going::{Doomed, deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
 use super::order::GroupCalls;
 use super::quota::quota_use;
@@ -48,6 +48,15 @@ pub fn rollback_scopes(saved: &Saved, begun: &Begun) -> BTreeMap<NetworkName, Sc
             let id = made.map(GroupId::as_str).or(entry.id.as_deref()).filter(|_| !deleted);
             let asked = by(id.unwrap_or(name), declared(saved, network, name));
             groups.extend(asked.map(|group| (name, group)));
+        }
+        for name in
+            steps().filter(|s| s.network == *network).flat_map(|s| s.cascade.keys()).map(|g| saved.text(network, *g))
+        {
+            let group = saved.observed().find(|(n, g)| *n == network && g.name.as_str() == name);
+            let asked = group.and_then(|(_, group)| by(group.id.as_str(), None));
+            asked.into_iter().for_each(|group| {
+                groups.entry(name).or_insert(group);
+            });
         }
         let of_steps = steps().filter(|s| s.network == *network);
         let rules = of_steps.flat_map(|s| s.adds.iter().chain(&s.removes)).map(|r| r.rule);
@@ -172,7 +181,8 @@ impl Part<'_> {
             case(network, plan, now, self.guards, self.ours)
         };
         draft.cases.extend(plans.iter().map(of_plan));
-        draft.untouched(network, self.observed, &plans, &deleted, self.ours);
+        let doomed = Doomed { groups: deleted, ..Doomed::default() };
+        draft.untouched(self.input, self.observed, &plans, &doomed, self.ours);
         plans
     }
 
@@ -274,7 +284,7 @@ impl Part<'_> {
     /// The group's plan and its changes, in the waves that its quota asks for.
     fn changed(&self, back: &Back<'_>) -> Result<(GroupPlan, Vec<GroupChanges>), PlanError> {
         let dialect = self.input.pack.dialect();
-        let cluster = self.members(back.undo.name).next().map(|g| &g.cluster);
+        let cluster = self.members(back.undo.name).next().map(|g| &g.cluster).or(self.ours.clusters.first());
         let because = |why: &str| -> Arc<[Reason]> {
             let cluster = cluster.into_iter().cloned();
             cluster.map(|cluster| Reason { cluster, profile: "".into(), row: "".into(), why: why.into() }).collect()

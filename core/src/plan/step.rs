@@ -59,6 +59,15 @@ pub struct Step {
     pub group_unmarks: Vec<Mark>,
     /// The description of the group that `create_group` makes; of a resource, the one that it gets.
     pub description: Option<String>,
+    /// For `delete_group`, where the cloud cascades: rules of other groups that go with the group, by their group.
+    pub cascade: BTreeMap<Atom, Vec<StepRule>>,
+}
+
+impl Step {
+    /// How many rules of other groups go with the group that it deletes.
+    pub fn goes_along(&self) -> usize {
+        self.cascade.values().map(Vec::len).sum()
+    }
 }
 
 /// The steps of each group, in their order.

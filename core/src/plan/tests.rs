@@ -12,6 +12,7 @@ use crate::rule::{Direction, Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
 
+pub(super) mod cascade;
 mod rollback;
 
 pub(super) struct Aws(pub(super) Dialect);
@@ -97,6 +98,19 @@ fn steps(plan: &Plan) -> Vec<String> {
 }
 
 const OPEN: &str = "all to 0.0.0.0/0";
+
+#[test]
+fn a_stateless_group_is_noted_where_the_plan_speaks_of_it() {
+    let aws = Aws(aws_like());
+    let mut input = input(vec![group("web", &[OPEN], true), group("db", &[OPEN], false)], &aws, 60);
+    input.observed.as_mut().unwrap().stateless = [atom("web"), atom("db")].into();
+    let (desired, guards) = (wishes(only_web()), GuardsInForce::default());
+    let options = PlanOptions::default();
+    let plan = super::plan(&inventory(), &Flows::default(), desired, vec![input], &guards, &options).unwrap();
+    assert!(plan.in_sync());
+    let notes: Vec<&String> = plan.notes.iter().filter(|note| note.contains("stateless")).collect();
+    assert!(notes.len() == 1 && notes[0].starts_with("`web` is stateless"), "{notes:?}");
+}
 
 #[test]
 fn a_new_group_costs_two_calls() {
@@ -536,7 +550,8 @@ pub(crate) fn destruction(
     }
     let (whole, rest) = (wishes(groups), wishes(rest));
     let (guards, inputs) = (GuardsInForce::default(), vec![input(observed, &aws, 60)]);
-    super::destroy(&inventory(), &Flows::default(), whole, &rest, inputs, &guards, &destroyed)
+    let destruction = Destruction { clusters: destroyed, cascade: BTreeSet::new() };
+    super::destroy(&inventory(), &Flows::default(), whole, &rest, inputs, &guards, &destruction)
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Action;
 use super::rollback::Begun;
+use super::{Action, StepRule};
 use crate::desired::Elsewhere;
 use crate::document::Saved;
 use crate::inventory::SecurityGroup;
@@ -65,10 +65,7 @@ pub(super) fn undone<'a>(
             Action::CreateGroup => {}
             Action::AddRules | Action::RemoveRules | Action::ReplaceRules => {
                 undo.added.extend(adds.iter().map(|(rule, _)| *rule));
-                undo.removed.extend(removes.iter().map(|(rule, _)| *rule));
-                let unnamed = step.removes.iter().filter(|r| then.rule(r.rule, atoms).is_none());
-                let texts: Vec<String> = unnamed.map(|r| spell(&r.rule, |atom| saved.text(network, atom))).collect();
-                undo.unnamed.extend(texts);
+                then.removed(undo, &step.removes, atoms);
             }
             Action::SetMarks => {
                 undo.joined.extend(adds.into_iter().map(|(rule, r)| (rule, r.marks.clone())));
@@ -80,6 +77,11 @@ pub(super) fn undone<'a>(
                 undo.described.extend(adds.into_iter().map(|(rule, r)| (rule, r.description.clone())));
             }
             Action::DeleteGroup => undo.removed.extend(undo.was.iter().map(|r| r.rule)),
+        }
+        for (group, rules) in &step.cascade {
+            let name = saved.text(network, *group);
+            let undo = all.entry(name).or_insert_with(|| then.before_it(name, atoms));
+            then.removed(undo, rules, atoms);
         }
     }
     all.into_values().collect()
@@ -173,6 +175,18 @@ impl<'a, 'o> Then<'a, 'o> {
         let known = self.observed.groups.iter().find(|g| g.name.as_str() == text || g.id.as_str() == text);
         let by_id = || matches!(SecurityGroup::parse(text), Ok(SecurityGroup::Id(_))) || names_another_account(text);
         known.map(|g| g.atom).or_else(|| by_id().then(|| atoms.intern(text)))
+    }
+
+    /// Takes in that the run took rules of a group away.
+    fn removed(&self, undo: &mut Undo<'_>, rules: &[StepRule], atoms: &mut Atoms) {
+        for rule in rules {
+            match self.rule(rule.rule, atoms) {
+                Some(rule) => {
+                    undo.removed.insert(rule);
+                }
+                None => undo.unnamed.push(spell(&rule.rule, |atom| self.saved.text(self.network, atom))),
+            }
+        }
     }
 
     /// How rules here name `NETWORK › NAME`, a group that the run made in another network; `Some(None)`: nobody knows its id.

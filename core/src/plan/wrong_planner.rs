@@ -1,7 +1,7 @@
 //! Plans of the real planner with one thing broken: the proof refuses each, and says why.
 
 use super::build::case;
-use super::tests::{destruction, marked, plan_of, wish};
+use super::tests::{cascade, destruction, marked, plan_of, wish};
 use super::*;
 use crate::guard::{Guard, GuardSet, GuardsInForce};
 use crate::name::{Origin, RuleId};
@@ -48,7 +48,7 @@ fn cases(plan: &Plan) -> Vec<GroupCase> {
 }
 
 fn judge(groups: Vec<GroupCase>, steps: &[Step]) -> Proof {
-    prove(&Case { groups, steps, trusted: &[], gaps: Vec::new() })
+    prove(&Case { groups, steps, trusted: &[], gaps: Vec::new(), cascades: BTreeSet::new() })
 }
 
 /// The witness against a plan in which one thing is broken; the plan as it was holds.
@@ -187,6 +187,70 @@ fn deletes_a_referenced_group() {
     assert!(carried_by(witness.packet, "22/tcp from g:db"));
     let witness = refusal(going(), |steps| steps.retain(|s| s.group != atom("web")));
     assert_eq!(witness.fault, Fault::Referenced);
+}
+
+/// `web` is others', and refers to `db`, which goes and takes that rule along, by the user's word.
+fn cascading() -> Plan {
+    let web = group("web", &["22/tcp from g:db", "80/tcp from g:web"], false);
+    let plan = cascade::pruned_db(vec![web, group("db", &[OPEN], true)]);
+    assert!(plan.proof.holds() && plan.steps.iter().any(|s| !s.cascade.is_empty()));
+    plan
+}
+
+/// The witness against that plan with one thing broken; with or without the user's word.
+fn against(break_it: impl FnOnce(&mut Vec<GroupCase>, &mut Vec<Step>), word: bool) -> Witness {
+    let mut plan = cascading();
+    let mut groups = cases(&plan);
+    let cascades = || if word { [(crate::testing::network(), atom("db"))].into() } else { BTreeSet::new() };
+    let judge =
+        |groups, steps: &[Step], cascades| prove(&Case { groups, steps, trusted: &[], gaps: Vec::new(), cascades });
+    assert_eq!(judge(groups.clone(), &plan.steps, cascades()).holds(), word);
+    break_it(&mut groups, &mut plan.steps);
+    judge(groups, &plan.steps, cascades()).witness.unwrap()
+}
+
+#[test]
+fn hides_what_goes_along_with_a_group() {
+    let witness = against(|_, steps| at(steps, Action::DeleteGroup, "db").cascade.clear(), true);
+    assert_eq!((witness.fault, witness.group), (Fault::Referenced, atom("web")));
+    assert!(carried_by(witness.packet, "22/tcp from g:db"));
+}
+
+#[test]
+fn takes_others_rules_along_without_the_users_word() {
+    let witness = against(|_, _| {}, false);
+    assert_eq!((witness.fault, witness.group), (Fault::NotOurs, atom("web")));
+    assert!(carried_by(witness.packet, "22/tcp from g:db"));
+}
+
+#[test]
+fn takes_along_what_does_not_refer_to_the_group() {
+    let other = StepRule::plain(rule("80/tcp from g:web"));
+    let add = |steps: &mut Vec<Step>| {
+        at(steps, Action::DeleteGroup, "db").cascade.entry(atom("web")).or_default().push(other);
+    };
+    let witness = against(|_, steps| add(steps), true);
+    assert_eq!(witness.fault, Fault::NotOurs);
+    assert!(carried_by(witness.packet, "80/tcp from g:web"));
+}
+
+#[test]
+fn takes_along_what_is_required() {
+    let require = |groups: &mut Vec<GroupCase>| {
+        groups.iter_mut().filter(|g| g.group == atom("web")).for_each(|g| g.required.push(rule("22/tcp from g:db")));
+    };
+    let witness = against(|groups, _| require(groups), true);
+    assert_eq!((witness.fault, witness.group), (Fault::Cut, atom("web")));
+    assert!(carried_by(witness.packet, "22/tcp from g:db"));
+}
+
+#[test]
+fn takes_along_what_is_not_there() {
+    let none = StepRule::plain(rule("23/tcp from g:db"));
+    let add = |steps: &mut Vec<Step>| {
+        at(steps, Action::DeleteGroup, "db").cascade.entry(atom("web")).or_default().push(none);
+    };
+    assert_eq!(against(|_, steps| add(steps), true).fault, Fault::Unknown);
 }
 
 #[test]

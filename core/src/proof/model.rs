@@ -235,7 +235,8 @@ impl<'a> Walk<'a> {
             let refers = |(i, rules): (usize, &Option<Vec<Standing>>)| {
                 i != place && rules.iter().flatten().any(|r| r.rule.peer.group() == Some(step.group))
             };
-            if state.iter().enumerate().any(refers) {
+            self.take_along(step, &mut after);
+            if after.iter().enumerate().any(refers) {
                 self.faults.insert(Kind::Referenced);
             }
             if !group.made {
@@ -275,6 +276,23 @@ impl<'a> Walk<'a> {
         }
         rules.sort_by_key(|r| (r.rule, r.observed));
         after
+    }
+
+    /// The rules that go with a group, as its deletion says.
+    fn take_along(&mut self, step: &Step, state: &mut State) {
+        let word = self.case.cascades.contains(&(network(), step.group));
+        for (group, rules) in self.case.groups.iter().zip(state) {
+            let says = |Seen { rule, id, resource: _ }: &Seen| {
+                let same = |r: &&StepRule| r.rule == *rule && (r.id.is_none() || id.is_none() || r.id == *id);
+                step.cascade.get(&group.group).into_iter().flatten().any(|r| same(&r))
+            };
+            let allowed = |rule: &Rule| word && rule.peer.group() == Some(step.group);
+            if group.observed.iter().any(|observed| says(observed) && !allowed(&observed.rule)) {
+                self.faults.insert(Kind::NotOurs);
+            }
+            let stays = |standing: &Standing| standing.observed.is_none_or(|i| !says(&group.observed[i]));
+            rules.iter_mut().for_each(|rules| rules.retain(stays));
+        }
     }
 
     fn open<'r>(&mut self, rules: impl Iterator<Item = &'r Standing>) -> Packets {
@@ -465,29 +483,34 @@ struct Draft {
     fresh: Rule,
     waits: u8,
     resource: u8,
+    /// What a deletion says of the rules elsewhere that refer to the group: nothing, too much, or the truth.
+    along: u8,
 }
 
 fn any_draft() -> impl Strategy<Value = Draft> {
     let waits = prop_oneof![Just(0xFF), any::<u8>()];
-    (0usize..3, 0u8..16, prop::collection::vec(any::<Index>(), 1..3), any_rule(), waits, 0u8..3).prop_map(
-        |(group, does, picks, fresh, waits, resource)| Draft {
+    (0usize..3, 0u8..16, prop::collection::vec(any::<Index>(), 1..3), any_rule(), waits, 0u8..3, 0u8..6).prop_map(
+        |(group, does, picks, fresh, waits, resource, along)| Draft {
             group: group % 2 * group,
             does,
             picks,
             fresh,
             waits,
             resource,
+            along,
         },
     )
 }
 
 /// A case without its steps, and the steps.
-type Small = (Vec<GroupCase>, Vec<Step>, Vec<(NetworkName, Atom, Rule)>);
+type Small = (Vec<GroupCase>, Vec<Step>, Vec<(NetworkName, Atom, Rule)>, BTreeSet<(NetworkName, Atom)>);
 
 /// Small plans; `takes_back`: steps may remove what others add.
 fn small_plans(takes_back: bool) -> impl Strategy<Value = Small> {
     let groups = prop::collection::vec(any_group(), 3);
-    (groups, prop::collection::vec(any_draft(), 0..6), any::<u16>()).prop_map(move |(mut groups, drafts, gaps)| {
+    let words = prop::sample::subsequence(NAMES.to_vec(), 0..=3);
+    let drafts = prop::collection::vec(any_draft(), 0..6);
+    (groups, drafts, any::<u16>(), words).prop_map(move |(mut groups, drafts, gaps, words)| {
         for (group, name) in groups.iter_mut().zip(NAMES) {
             group.group = atom(name);
         }
@@ -495,7 +518,7 @@ fn small_plans(takes_back: bool) -> impl Strategy<Value = Small> {
         let gap = |(i, _): &(usize, _)| i % 4 == 0 && gaps & (1 << (i % 16)) != 0;
         let gaps = required.enumerate().filter(gap).map(|(_, gap)| gap).collect();
         let steps = draw(&groups, &drafts, takes_back);
-        (groups, steps, gaps)
+        (groups, steps, gaps, words.into_iter().map(|name| (network(), atom(name))).collect())
     })
 }
 
@@ -565,22 +588,36 @@ fn draw(groups: &[GroupCase], drafts: &[Draft], takes_back: bool) -> Vec<Step> {
         if deleted.contains(&at) {
             continue;
         }
+        let mut cascade: BTreeMap<Atom, Vec<StepRule>> = BTreeMap::new();
         if action == Action::DeleteGroup {
             deleted.insert(at);
+            let from = |(other, _): &(usize, &GroupCase)| draft.along > 0 && !deleted.contains(other);
+            for (other, from) in groups.iter().enumerate().filter(from) {
+                for (place, Seen { rule, id, resource: _ }) in from.observed.iter().enumerate() {
+                    let says = draft.along == 1 || rule.peer.group() == Some(group.group);
+                    let equal = (0..from.observed.len()).filter(|i| from.observed[*i].rule == *rule);
+                    let places: Vec<usize> = if id.is_some() { vec![place] } else { equal.collect() };
+                    if says && places.iter().all(|place| taken.insert((other, *place))) {
+                        let rule = StepRule { id: id.clone(), ..StepRule::plain(*rule) };
+                        cascade.entry(from.group).or_default().push(rule);
+                    }
+                }
+            }
         }
         let id = StepId(i as u32 + 1);
         let waits_for = |s: &&Step| draft.waits & (1 << (s.id.0 % 8)) != 0;
         let depends_on = steps.iter().filter(waits_for).map(|s| s.id).collect();
         let plain = step(0, NAMES[at], action, &[], &[], &[]);
         let resource = resource.filter(|_| !matches!(action, Action::CreateGroup | Action::DeleteGroup));
-        steps.push(Step { id, depends_on, resource, adds, removes, ..plain });
+        steps.push(Step { id, depends_on, resource, adds, removes, cascade, ..plain });
     }
     if !takes_back {
         // Neither may a step put back what another takes away, nor fill a group that goes.
         for i in 0..steps.len() {
             let same_place = |s: &&Step| s.group == steps[i].group && s.resource == steps[i].resource;
             let others = steps.iter().filter(|s| s.id != steps[i].id && changes_rules(s)).filter(same_place);
-            let taken: BTreeSet<Rule> = others.flat_map(|s| &s.removes).map(|r| r.rule).collect();
+            let along = steps.iter().flat_map(|s| s.cascade.get(&steps[i].group)).flatten();
+            let taken: BTreeSet<Rule> = others.flat_map(|s| &s.removes).chain(along).map(|r| r.rule).collect();
             let goes = deleted.iter().any(|at| groups[*at].group == steps[i].group);
             steps[i].adds.retain(|add| !goes && !taken.contains(&add.rule));
         }
@@ -592,9 +629,9 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
-    fn the_proof_accepts_exactly_the_plans_that_no_order_makes_unsafe((groups, steps, gaps) in small_plans(false)) {
+    fn the_proof_accepts_exactly_the_plans_that_no_order_makes_unsafe((groups, steps, gaps, cascades) in small_plans(false)) {
         let trusted = [Cidr::parse(TRUSTED).unwrap()];
-        let case = Case { groups, steps: &steps, trusted: &trusted, gaps };
+        let case = Case { groups, steps: &steps, trusted: &trusted, gaps, cascades };
         let (proof, walk) = (prove(&case), Walk::of(&case));
         prop_assert_eq!(proof.holds(), walk.faults.is_empty(), "{:?} against {:?}", proof.witness, walk.faults);
         prop_assert_eq!((proof.held_before, proof.kept), walk.counts());
@@ -606,9 +643,9 @@ proptest! {
     }
 
     #[test]
-    fn the_proof_accepts_no_plan_that_some_order_makes_unsafe((groups, steps, gaps) in small_plans(true)) {
+    fn the_proof_accepts_no_plan_that_some_order_makes_unsafe((groups, steps, gaps, cascades) in small_plans(true)) {
         let trusted = [Cidr::parse(TRUSTED).unwrap()];
-        let case = Case { groups, steps: &steps, trusted: &trusted, gaps };
+        let case = Case { groups, steps: &steps, trusted: &trusted, gaps, cascades };
         let (proof, walk) = (prove(&case), Walk::of(&case));
         prop_assert!(!proof.holds() || walk.faults.is_empty(), "{:?}", walk.faults);
     }
@@ -619,15 +656,17 @@ proptest! {
 fn the_plans_that_are_drawn_are_safe_and_unsafe_in_every_way() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut safe, mut found) = (0, BTreeSet::new());
+    let (mut safe, mut cascading, mut found) = (0, 0, BTreeSet::new());
     for _ in 0..400 {
-        let (groups, steps, gaps) = small_plans(false).new_tree(&mut runner).unwrap().current();
-        let case = Case { groups, steps: &steps, trusted: &[Cidr::parse(TRUSTED).unwrap()], gaps };
+        let (groups, steps, gaps, cascades) = small_plans(false).new_tree(&mut runner).unwrap().current();
+        let case = Case { groups, steps: &steps, trusted: &[Cidr::parse(TRUSTED).unwrap()], gaps, cascades };
         let walk = Walk::of(&case);
         let busy = steps.iter().filter(|s| !s.removes.is_empty() && changes_rules(s)).count() > 0;
         safe += usize::from(walk.faults.is_empty() && busy && !walk.case.groups.iter().all(|g| g.required.is_empty()));
+        cascading += usize::from(walk.faults.is_empty() && steps.iter().any(|s| !s.cascade.is_empty()));
         found.extend(walk.faults);
     }
+    assert!(cascading > 0, "no safe plan takes rules along");
     assert!(safe > 20, "{safe} safe plans that remove something");
     assert_eq!(found.len(), 5, "{found:?}");
 }

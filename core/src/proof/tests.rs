@@ -24,7 +24,7 @@ fn case_of(group: &str, observed: &[&str], required: &[&str]) -> GroupCase {
 }
 
 fn proof_of(groups: Vec<GroupCase>, steps: &[Step]) -> Proof {
-    prove(&Case { groups, steps, trusted: &[], gaps: Vec::new() })
+    prove(&Case { groups, steps, trusted: &[], gaps: Vec::new(), cascades: BTreeSet::new() })
 }
 
 fn fault(groups: Vec<GroupCase>, steps: &[Step]) -> Option<(Fault, u32)> {
@@ -292,6 +292,7 @@ fn trusted_ranges_are_not_public() {
             steps: &steps,
             trusted: &[Cidr::parse(text).unwrap()],
             gaps: Vec::new(),
+            cascades: BTreeSet::new(),
         })
         .holds()
     };
@@ -430,7 +431,7 @@ proptest! {
             required: required.clone(),
             ..case_of("web", &[], &[])
         };
-        let proof = prove(&Case { groups: vec![web], steps: &steps, trusted: &[], gaps: Vec::new() });
+        let proof = prove(&Case { groups: vec![web], steps: &steps, trusted: &[], gaps: Vec::new(), cascades: BTreeSet::new() });
         let cut = proof.witness.as_ref().is_some_and(|w| w.fault == Fault::Cut);
         let found = is_cut_at_some_moment(&observed, &required, &steps);
         prop_assert_eq!(cut || proof.kept < proof.held_before, found);

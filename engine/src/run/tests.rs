@@ -56,6 +56,7 @@ async fn run_one_step(cloud: &Counting, journal: &mut Journal) -> Outcome {
         group_marks: Vec::new(),
         group_unmarks: Vec::new(),
         description: None,
+        cascade: BTreeMap::new(),
     };
     let (atoms, steps) = (&atoms, &[step]);
     let (account, elsewhere, settle) = (None, &BTreeMap::new(), Duration::ZERO);

@@ -105,6 +105,7 @@ impl Lab {
                 group_marks: call.group_marks,
                 group_unmarks: call.group_unmarks,
                 description: call.description,
+                cascade: std::collections::BTreeMap::new(),
             };
             self.aws.execute(&step, &self.atoms).await.unwrap();
         }

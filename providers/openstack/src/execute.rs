@@ -1,8 +1,10 @@
 //! One step of a plan becomes one Neutron call; safe to repeat.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use rsgsync_core::inventory::SecurityGroup;
-use rsgsync_core::name::{Mark, Origin};
+use rsgsync_core::name::{Mark, Origin, RuleId};
 use rsgsync_core::plan::{Action, Step};
 use rsgsync_core::rule::{Atom, Atoms};
 use rsgsync_engine::{CloudError, Done};
@@ -13,7 +15,7 @@ use crate::connect::OpenStack;
 use crate::error::{Refused, final_error};
 use crate::marks::{group_marks, tag, tags_of, unmarked};
 use crate::observe::ambiguous;
-use crate::wire::{Group, GroupPage, OneGroup, Referrers};
+use crate::wire::{Group, GroupPage, OneGroup, Referrer, Referrers};
 
 /// A step's group and everything that its calls have in common.
 pub(crate) struct Target<'a> {
@@ -142,7 +144,7 @@ impl OpenStack {
         error
     }
 
-    /// Deletes a group, but not one that has changed since the plan: what refers to it elsewhere would go with it, silently.
+    /// Deletes a group, unless more would go with it than the plan says: Neutron silently deletes what refers to it, too.
     async fn delete_group(&self, step: &Step, target: &Target<'_>) -> Result<Done, CloudError> {
         let gone = || Done { already: true, ..Done::default() };
         let group = match self.read_group(target).await {
@@ -150,24 +152,25 @@ impl OpenStack {
             Err(refused) if refused.status == 404 => return Ok(gone()),
             Err(refused) => return Err(refused.into()),
         };
-        let planned =
-            |id: &str| step.removes.iter().any(|rule| rule.id.as_ref().is_some_and(|known| known.as_str() == id));
-        let unplanned = group.security_group_rules.iter().filter(|rule| !planned(&rule.id)).count();
+        let with_it = step.removes.iter().chain(step.cascade.values().flatten());
+        let planned: BTreeSet<&str> = with_it.filter_map(|rule| rule.id.as_ref()).map(RuleId::as_str).collect();
+        let unplanned = group.security_group_rules.iter().filter(|rule| !planned.contains(rule.id.as_str())).count();
         if unplanned > 0 {
             let plural = if unplanned == 1 { "a rule" } else { "rules" };
             let message = format!("{plural} that the plan does not know would go with the group");
             return Err(final_error(target.doing.clone(), message, "plan again: the new plan shows what is there now"));
         }
         let call = Call::new(Method::GET, "/security-group-rules", &[]);
-        let call = call.query("remote_group_id", &target.id).query("fields", "security_group_id");
+        let call = call.query("remote_group_id", &target.id);
+        let call = call.query("fields", "id").query("fields", "security_group_id");
         let referrers: Referrers = self.send(&target.doing, &call).await?.read(&target.doing)?;
-        let elsewhere = |group: &&str| *group != target.id;
-        let groups = referrers.security_group_rules.iter().map(|rule| rule.security_group_id.as_str());
-        if let Some(other) = groups.filter(elsewhere).min() {
+        let unplanned = |rule: &&Referrer| rule.security_group_id != target.id && !planned.contains(rule.id.as_str());
+        let referrers = referrers.security_group_rules.iter().filter(unplanned);
+        if let Some(other) = referrers.map(|rule| rule.security_group_id.as_str()).min() {
             return Err(final_error(
                 target.doing.clone(),
                 format!("a rule of {} refers to the group, and would go with it", self.session.label(other)),
-                "remove that rule first, or ask whoever made it; then plan again",
+                "plan again: the new plan says what is there now",
             ));
         }
         let ids = [target.id.as_str()];

@@ -26,10 +26,12 @@ impl OpenStack {
             futures_util::future::try_join(listed, async { if scope.marked { self.quotas().await } else { Ok(None) } })
                 .await?;
         let wanted = wanted(scope, &listed)?;
-        let mut groups = Vec::with_capacity(wanted.len());
+        let (mut groups, mut stateless) = (Vec::with_capacity(wanted.len()), BTreeSet::new());
         for group in listed.iter().filter(|group| wanted.contains(group.id.as_str())) {
             self.session.saw(&group.name, &group.id);
-            groups.push(observed(group, &scope.owner, atoms)?);
+            let read = observed(group, &scope.owner, atoms)?;
+            stateless.extend((group.stateful == Some(false)).then_some(read.atom));
+            groups.push(read);
         }
         groups.sort_by(|a, b| a.id.cmp(&b.id));
         let place = format!("{} · project {}", neutron.region, neutron.project_name);
@@ -40,6 +42,7 @@ impl OpenStack {
             identity: Some(format!("{} {}", neutron.base, neutron.project)),
             limits: self.limits(quotas),
             usage: quotas.map(usage).unwrap_or_default(),
+            stateless,
             ..Observed::default()
         })
     }

@@ -87,6 +87,9 @@ pub(crate) struct Group {
     pub tags: Vec<String>,
     #[serde(default)]
     pub revision_number: Option<u64>,
+    /// `None`: a Neutron that knows no other groups.
+    #[serde(default)]
+    pub stateful: Option<bool>,
     #[serde(default)]
     pub security_group_rules: Vec<Rule>,
 }
@@ -146,7 +149,7 @@ pub(crate) struct NewRule {
     pub says: Says,
 }
 
-/// `GET /v2.0/security-group-rules` with `fields=security_group_id`.
+/// `GET /v2.0/security-group-rules` with `fields=id` and `fields=security_group_id`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Referrers {
     pub security_group_rules: Vec<Referrer>,
@@ -154,6 +157,7 @@ pub(crate) struct Referrers {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Referrer {
+    pub id: String,
     pub security_group_id: String,
 }
 

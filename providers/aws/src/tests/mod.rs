@@ -106,6 +106,7 @@ fn step(action: Action, group: Atom) -> Step {
         group_marks: Vec::new(),
         group_unmarks: Vec::new(),
         description: None,
+        cascade: BTreeMap::new(),
     }
 }
 

@@ -86,6 +86,7 @@ impl Plan {
             group_marks: Vec::new(),
             group_unmarks: Vec::new(),
             description: None,
+            cascade: std::collections::BTreeMap::new(),
         };
         self.steps.push(step);
         self.steps.last_mut().unwrap()

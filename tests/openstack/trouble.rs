@@ -1,0 +1,135 @@
+//! Neutron and the way to it as they are on a bad day.
+
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::proxy::{Fate, Proxy};
+use crate::support::Ran;
+use crate::{CIRCLE, LIST, NODES, Project, QUOTAS, calls, nodes_table};
+
+const GROUPS: &str = "/v2.0/security-groups";
+const RULES: &str = "/v2.0/security-group-rules";
+
+impl Project {
+    /// `127.0.0.1:9696`
+    fn neutron(&self) -> String {
+        format!("127.0.0.1:{}", std::fs::read_to_string(self.services().join("neutron.port")).unwrap().trim())
+    }
+
+    /// From now on rsgsync reaches Neutron through this.
+    fn through(&mut self, decide: impl Fn(&str, usize) -> Fate + Send + 'static) -> Proxy {
+        let proxy = Proxy::start(&self.neutron(), decide);
+        self.clouds(|file| {
+            let cloud = "demo:\n    region_name: RegionOne\n";
+            assert!(file.contains(cloud), "{file}");
+            file.replacen(cloud, &format!("{cloud}    network_endpoint_override: {}\n", proxy.url), 1)
+        });
+        proxy
+    }
+}
+
+#[test]
+fn errors_of_neutron_are_tried_again_after_as_long_as_it_asks_for() {
+    let mut project = Project::new("errors", NODES);
+    let proxy = project.through(|request, before| match (request, before) {
+        ("GET /v2.0/security-groups", 0) => Fate::Refuse("500 Internal Server Error"),
+        ("GET /v2.0/security-groups", 1) => Fate::Refuse("503 Service Unavailable\r\nRetry-After: 3"),
+        ("POST /v2.0/security-groups", 0) => Fate::Refuse("503 Service Unavailable\r\nRetry-After: 2"),
+        ("POST /v2.0/security-group-rules", 0) => Fate::Refuse("500 Internal Server Error"),
+        ("POST /v2.0/security-group-rules", 1) => Fate::Refuse("429 Too Many Requests\r\nRetry-After: 2"),
+        _ => Fate::Pass,
+    });
+    let start = Instant::now();
+    project.run(&["apply"]).exits(0);
+    assert!(start.elapsed() >= Duration::from_secs(3 + 2 + 2), "{:?}", start.elapsed());
+    assert_eq!(project.rules()["nodes"], nodes_table());
+    assert_eq!(proxy.count(&format!("POST {GROUPS}")), 2);
+    assert_eq!(proxy.count(&format!("POST {RULES}")), 3);
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn what_was_done_though_the_answer_is_lost_is_not_done_twice() {
+    let mut project = Project::new("lost", NODES);
+    let proxy = project.through(|request, before| match (request, before) {
+        ("POST /v2.0/security-groups" | "POST /v2.0/security-group-rules", 0) => Fate::Lose,
+        _ => Fate::Pass,
+    });
+    project.run(&["apply"]).exits(0);
+    assert_eq!(project.listed().len(), 1, "one group, although names are not unique");
+    assert_eq!(project.rules()["nodes"], nodes_table());
+    assert_eq!(proxy.count(&format!("POST {GROUPS}")), 1, "it was looked for");
+    assert_eq!(proxy.count(&format!("POST {RULES}")), 2, "refused as there already");
+}
+
+#[test]
+fn every_page_of_a_list_is_read() {
+    let mut project = Project::new("pages", &CIRCLE.replace("FAMILY", "ipv4"));
+    project.run(&["apply"]).exits(0);
+    let id = project.groups()["prod-etcd"]["id"].as_str().unwrap().to_owned();
+    project.make_rule(&id, &json!({ "port_range_min": 9999, "port_range_max": 9999 }));
+    // Neutron itself makes the pages and their links; one group each, so that none of ours shares one.
+    let proxy = project.through(|request, before| match (request, before) {
+        ("GET /v2.0/security-groups", 0) => Fate::PassWith("&limit=1"),
+        _ => Fate::Pass,
+    });
+    project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
+    let planned = project.run(&["plan", "--format", "json"]).exits(0);
+    let pages = proxy.count(&format!("GET {GROUPS}"));
+    assert!(pages >= 4, "`default` and three of ours are on {pages} pages");
+    assert_eq!(calls(&planned), crate::counted([(LIST, pages), (QUOTAS, 1)]));
+    let plan = planned.json();
+    let statuses: Vec<&str> =
+        plan["groups"].as_array().unwrap().iter().map(|g| g["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["in_sync", "change", "in_sync"], "{}", plan["groups"]);
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 1, "nothing is missing: {}", plan["steps"]);
+}
+
+/// Runs `destroy` of a group that `theirs` refers to; `meanwhile` happens when it first makes this request, before Neutron
+/// sees that.
+fn destroyed_while(test: &str, request: &'static str, meanwhile: impl FnOnce(&Project, &str, &str)) -> (Project, Ran) {
+    let mut project = Project::new(test, NODES);
+    project.run(&["apply"]).exits(0);
+    let theirs = project.make_group("theirs");
+    let nodes = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
+    project.make_rule(&theirs, &json!({ "remote_group_id": nodes, "port_range_min": 22, "port_range_max": 22 }));
+    let ((reached, moment), (go, wait)) = (channel(), channel());
+    let look = request.replace("{}", &nodes);
+    let _proxy = project.through(move |request, before| {
+        if request == look && before == 0 {
+            reached.send(()).unwrap();
+            wait.recv().unwrap();
+        }
+        Fate::Pass
+    });
+    let ran = std::thread::scope(|scope| {
+        let run = scope.spawn(|| project.run(&["destroy", "--yes", "--cascade", "nodes"]));
+        moment.recv().unwrap();
+        meanwhile(&project, &theirs, &nodes);
+        go.send(()).unwrap();
+        run.join().unwrap()
+    });
+    (project, ran)
+}
+
+#[test]
+fn a_rule_that_nobody_planned_for_does_not_go_along() {
+    let (project, ran) = destroyed_while("race", "GET /v2.0/security-groups/{}", |project, theirs, nodes| {
+        project.make_rule(theirs, &json!({ "remote_group_id": nodes, "port_range_min": 23, "port_range_max": 23 }));
+    });
+    ran.exits(3).complains("a rule of `theirs`").complains("would go with it").complains("plan again");
+    let rules = project.rules();
+    assert!(rules["theirs"].contains("ingress IPv4 tcp 22-22 nodes"), "{rules:?}");
+    assert!(rules["theirs"].contains("ingress IPv4 tcp 23-23 nodes"), "{rules:?}");
+}
+
+#[test]
+fn a_group_that_somebody_changes_after_the_last_look_is_not_deleted() {
+    let (project, ran) = destroyed_while("changed", "DELETE /v2.0/security-groups/{}", |project, _, nodes| {
+        project.make_rule(nodes, &json!({ "port_range_min": 23, "port_range_max": 23 }));
+    });
+    ran.exits(3).complains("somebody has changed the group meanwhile: plan again");
+    assert!(project.rules()["nodes"].contains("ingress IPv4 tcp 23-23 *"));
+}
