@@ -15,7 +15,7 @@ use rsgsync_core::name::{ClusterName, NetworkName, NodeGroupName};
 use rsgsync_core::observed::{Deny, Limits};
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, Site};
 use rsgsync_core::plan::{Action, Begun, GroupStatus, NetworkInput, Plan, PlanError, PlanOptions, Step, StepId};
-use rsgsync_core::plan::{destroy, plan, rollback};
+use rsgsync_core::plan::{Destruction, destroy, plan, rollback};
 use rsgsync_core::profile::Catalog;
 use rsgsync_core::rule::{Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 
@@ -259,7 +259,7 @@ proptest! {
     ) {
         let groups = vec![db, web];
         let others: Vec<Held> = project.values().flat_map(|w| w.0.values()).filter(|h| !h.is_of(&[OURS])).cloned().collect();
-        let clusters = [ClusterName::new("prod").unwrap()].into();
+        let clusters = Destruction { clusters: [ClusterName::new("prod").unwrap()].into(), ..Destruction::default() };
         let inputs = vec![input(&project, 4)];
         let nothing = GuardsInForce::default();
         let plan = destroy(&INVENTORY, &Flows::default(), desired(groups), &desired(Vec::new()), inputs, &nothing, &clusters);
@@ -430,7 +430,10 @@ fn a_group_that_is_destroyed_goes_with_its_firewall_rules() {
     let groups = vec![wish("web", rules(&["22/tcp from db"]), true, None)];
     let plan = planned(&project, &groups, 4).unwrap();
     carry_out(&mut project, &plan, 4, &[0]);
-    let (inputs, clusters) = (vec![input(&project, 4)], [ClusterName::new("prod").unwrap()].into());
+    let (inputs, clusters) = (
+        vec![input(&project, 4)],
+        Destruction { clusters: [ClusterName::new("prod").unwrap()].into(), ..Destruction::default() },
+    );
     let (nothing, none) = (GuardsInForce::default(), desired(Vec::new()));
     let plan = destroy(&INVENTORY, &Flows::default(), desired(groups), &none, inputs, &nothing, &clusters).unwrap();
     assert_eq!(plan.networks[0].groups[0].status, GroupStatus::Delete);
