@@ -1,0 +1,19 @@
+//! VPC firewall rules of Google Compute Engine: observe, pack changes into calls, carry a step out.
+
+mod api;
+mod body;
+mod connect;
+mod credentials;
+mod denies;
+mod error;
+mod execute;
+mod implied;
+mod observe;
+mod operation;
+mod place;
+mod session;
+mod translate;
+mod wire;
+
+pub use connect::Gcp;
+pub use place::SPEC;
