@@ -16,8 +16,8 @@ use rsgsync_core::flow::{Flows, Reason};
 use rsgsync_core::guard::GuardsInForce;
 use rsgsync_core::inventory::{EgressMode, Inventory, Network, SecurityGroup};
 use rsgsync_core::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, NetworkName, NodeGroupName, Origin, Owner};
-use rsgsync_core::observed::{Limits, Observed, ObservedGroup, ObservedRule};
-use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
+use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::{NetworkInput, PlanOptions, plan};
 use rsgsync_core::rule::{Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use rsgsync_core::traffic::{PortRange, Traffic};
@@ -35,7 +35,7 @@ impl Pack for Aws {
         &self.0
     }
 
-    fn pack(&self, changes: &GroupChanges, _: &Limits) -> Vec<Call> {
+    fn pack(&self, changes: &GroupChanges, _: &Site<'_>) -> Vec<Call> {
         one_call_a_direction(changes, &self.0)
     }
 }
@@ -80,8 +80,7 @@ fn fleet(rules: usize, case: Case) -> (Desired, Observed) {
             .map(|i| DesiredRule { rule: rule(&mut atoms, groups, g, i), reasons: [reason.clone()].into() })
             .collect();
         wanted.sort_by_key(|r| r.rule);
-        let there =
-            |rule: Rule| ObservedRule { rule, id: None, description: "measured".into(), marks: Vec::new(), weight: 1 };
+        let there = |rule: Rule| ObservedRule { description: "measured".into(), ..ObservedRule::plain(rule) };
         let mut rules: Vec<ObservedRule> = wanted.iter().map(|r| there(r.rule)).chain([there(open)]).collect();
         if matches!(case, Case::OnePercent) {
             rules[g % RULES_A_GROUP].rule.traffic = Traffic::tcp(PortRange::single(9));
@@ -108,6 +107,7 @@ fn fleet(rules: usize, case: Case) -> (Desired, Observed) {
                 marks: vec![mark.clone()],
                 revision: None,
                 rules,
+                resources: Vec::new(),
             });
         }
     }
@@ -196,6 +196,7 @@ fn main() {
         quota: QuotaCount::ByDirectionAndFamily,
         delete_cascades: false,
         updates_descriptions: true,
+        groups_are_implicit: false,
     });
     println!(
         "{:<12} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>10}",

@@ -100,6 +100,7 @@ mod tests {
             quota: QuotaCount::All,
             delete_cascades: false,
             updates_descriptions: true,
+            groups_are_implicit: false,
         }
     }
 

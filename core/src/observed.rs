@@ -1,10 +1,11 @@
 //! What a cloud really has, in core's words; and what a provider is asked to read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::inventory::{Ownership, SecurityGroup};
 use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
-use crate::rule::{Atom, Rule};
+use crate::rule::{Atom, Direction, Family, Rule};
 use crate::writer::{Suspects, suspects};
 
 /// Whose marks are ours.
@@ -83,6 +84,10 @@ pub struct Observed {
     pub limits: Limits,
     /// How much of the quotas is used that groups share.
     pub usage: Usage,
+    /// What others have that denies traffic, as far as reading tells; read, noted, never changed.
+    pub denies: Vec<Deny>,
+    /// Names that no new resource can have, where the cloud's own objects have names.
+    pub taken: BTreeSet<Arc<str>>,
 }
 
 /// A group as the cloud has it.
@@ -102,6 +107,49 @@ pub struct ObservedGroup {
     pub revision: Option<String>,
     /// Its rules, one peer each, as the cloud lists them.
     pub rules: Vec<ObservedRule>,
+    /// The cloud's own objects that hold its rules, sorted by name; empty where each rule is its own object.
+    pub resources: Vec<Resource>,
+}
+
+/// The cloud's own object that holds several rules: all of its sources with all of its traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name, unique in the network.
+    pub name: Arc<str>,
+    /// The direction of its rules.
+    pub direction: Direction,
+    /// What it is for.
+    pub holds: Holds,
+    /// It is there, but not in force: none of its rules is observed.
+    pub disabled: bool,
+    /// Among the network's resources the lower wins; at the same, what denies.
+    pub priority: u32,
+    /// Marks of rsgsync owners in its description, sorted, with how its owner holds the group.
+    pub marks: Vec<GroupMark>,
+    /// Its description.
+    pub description: String,
+}
+
+/// What a resource is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Rules of the group.
+    Rules,
+    /// It takes away the rule to all addresses of that family that the cloud gives to every group, and it is ours.
+    Denial(Family),
+}
+
+/// Something of others that denies traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deny {
+    /// How people find it.
+    pub name: String,
+    /// Its place among the network's resources, as [`Resource::priority`]; `None`: before all of them.
+    pub priority: Option<u32>,
+    /// The groups whose traffic it denies; `None`: everyone's.
+    pub targets: Option<BTreeSet<Atom>>,
+    /// What it denies.
+    pub rules: Vec<Rule>,
 }
 
 /// A rule as the cloud has it.
@@ -117,6 +165,16 @@ pub struct ObservedRule {
     pub marks: Vec<Mark>,
     /// How many entries it takes of the quota: 1, but for a prefix list its maximum.
     pub weight: u32,
+    /// The resource that holds it; `None` where each rule is its own object, and for rules that the cloud gives to every
+    /// group.
+    pub resource: Option<Arc<str>>,
+}
+
+impl ObservedRule {
+    /// A rule without id, description and marks.
+    pub fn plain(rule: Rule) -> Self {
+        Self { rule, id: None, description: String::new(), marks: Vec::new(), weight: 1, resource: None }
+    }
 }
 
 /// Who claims a rule. Only its group's ownership and this can allow its removal.
@@ -213,6 +271,10 @@ pub struct Limits {
     pub groups: Option<Limit>,
     /// Rules of the whole project, both directions.
     pub rules: Option<Limit>,
+    /// Resources of the whole project.
+    pub resources: Option<Limit>,
+    /// Address ranges a resource.
+    pub addresses_per_resource: Option<Limit>,
 }
 
 /// What there is in a whole network, everybody's; `None`: reading didn't tell.
@@ -222,4 +284,6 @@ pub struct Usage {
     pub groups: Option<u32>,
     /// Rules that count towards [`Limits::rules`], both directions.
     pub rules: Option<u32>,
+    /// Resources that count towards [`Limits::resources`].
+    pub resources: Option<u32>,
 }

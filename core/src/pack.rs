@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::name::{Mark, Origin};
-use crate::observed::Limits;
+use crate::observed::{Observed, ObservedGroup};
 use crate::plan::{Action, StepRule};
-use crate::rule::{Atom, Direction, Family, Rule};
+use crate::rule::{Atom, Atoms, Direction, Family, PeerKind, Rule};
 use crate::traffic::{ICMP, ICMPV6, Protocol};
 
 /// Packs one group's changes into the fewest API calls of a cloud.
@@ -15,18 +15,35 @@ pub trait Pack {
 
     /// The fewest calls that carry out `changes`, in any order: the planner orders them.
     ///
-    /// Pure: the same changes give the same calls.
-    fn pack(&self, changes: &GroupChanges, limits: &Limits) -> Vec<Call>;
+    /// Pure: the same changes in the same place give the same calls.
+    fn pack(&self, changes: &GroupChanges, at: &Site<'_>) -> Vec<Call>;
 
-    /// Why this cloud has no rule that says `rule`, as the end of a sentence; `None`: it has one.
-    fn unsayable(&self, _rule: &Rule) -> Option<String> {
+    /// Why this cloud has no rule that says `rule` in a group of this name, as the end of a sentence; `None`: it has one.
+    /// `peer` is the text of the rule's atom; empty for addresses.
+    fn unsayable(&self, _rule: &Rule, _group: &str, _peer: &str) -> Option<String> {
         None
+    }
+
+    /// What a reference to a group of this name is in this cloud's rules.
+    fn reference(&self, _group: &str) -> PeerKind {
+        PeerKind::Group
     }
 
     /// Why this cloud makes no group of this name, as the end of a sentence; `None`: it does.
     fn refuses_name(&self, _name: &str) -> Option<String> {
         None
     }
+}
+
+/// Where changes go.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The group as it was read, before the first of its changes; `None`: it doesn't exist.
+    pub group: Option<&'a ObservedGroup>,
+    /// The network as it was read.
+    pub network: &'a Observed,
+    /// The texts of atoms.
+    pub atoms: &'a Atoms,
 }
 
 /// What a cloud's rules can say.
@@ -46,8 +63,11 @@ pub struct Dialect {
     pub quota: QuotaCount,
     /// Deleting a group deletes the rules elsewhere that refer to it (Neutron); otherwise it is refused (AWS).
     pub delete_cascades: bool,
-    /// Descriptions of existing rules can be changed.
+    /// Descriptions of existing rules can be changed by a call of their own.
     pub updates_descriptions: bool,
+    /// A group is but a name: it is there while a resource holds rules for it, its marks are those of its resources, and no
+    /// call makes, marks or deletes it. The default rules are every group's, until a resource of ours denies them.
+    pub groups_are_implicit: bool,
 }
 
 /// How a quota counts a group's rules.
@@ -70,6 +90,8 @@ pub struct GroupChanges {
     pub group_marks: Vec<(Mark, Origin)>,
     /// Marks that the group loses.
     pub group_unmarks: Vec<Mark>,
+    /// For groups that are but names: the marks of what is made for them, and how we hold the group.
+    pub marks: Vec<(Mark, Origin)>,
     /// Rules to add, with description and marks.
     pub adds: Vec<StepRule>,
     /// Rules to remove.
@@ -91,7 +113,8 @@ pub struct Call {
     pub action: Action,
     /// The direction of its rules, where it has rules of one.
     pub direction: Option<Direction>,
-    /// The cloud's own object, where that is not the group.
+    /// The cloud's own object, where that is not the group: one that is there changes, or goes when nothing is left in it;
+    /// one that isn't there is made.
     pub resource: Option<String>,
     /// Rules that are there after it.
     pub adds: Vec<StepRule>,
@@ -101,7 +124,7 @@ pub struct Call {
     pub group_marks: Vec<(Mark, Origin)>,
     /// Marks that the group loses.
     pub group_unmarks: Vec<Mark>,
-    /// The new group's description.
+    /// The description of the new group or resource; of a resource that is there, its new one where that changes.
     pub description: Option<String>,
 }
 

@@ -64,6 +64,7 @@ pub fn group(name: &str, texts: &[&str], made: bool) -> ObservedGroup {
             description: String::new(),
             marks: marks.split(", ").filter_map(Mark::parse).collect(),
             weight: 1,
+            resource: None,
         }
     });
     let mark = GroupMark { mark: Mark::parse("platform/prod").unwrap(), origin: Origin::Made };
@@ -75,6 +76,7 @@ pub fn group(name: &str, texts: &[&str], made: bool) -> ObservedGroup {
         marks: if made { vec![mark] } else { Vec::new() },
         revision: None,
         rules: rules.collect(),
+        resources: Vec::new(),
     }
 }
 
@@ -112,6 +114,7 @@ pub fn aws_like() -> Dialect {
         quota: QuotaCount::ByDirectionAndFamily,
         delete_cascades: false,
         updates_descriptions: true,
+        groups_are_implicit: false,
     }
 }
 

@@ -67,6 +67,7 @@ impl<'a> Scene<'a> {
                 marks: group.marks,
                 revision: None,
                 rules: group.rules,
+                resources: Vec::new(),
             })
         };
         let groups = self.groups.iter().enumerate().filter_map(read).collect();
@@ -191,7 +192,7 @@ impl<'a> Scene<'a> {
                     assert!(group.rules.iter().all(|r| r.rule != rule), "{step:?} adds {add:?} again");
                     let id = RuleId::new(&format!("sgr-{}-{}", step.id.0, group.rules.len())).ok();
                     let (description, marks) = (add.description.clone(), add.marks.clone());
-                    group.rules.push(ObservedRule { rule, id, description, marks, weight: 1 });
+                    group.rules.push(ObservedRule { rule, id, description, marks, weight: 1, resource: None });
                 }
             }
             Action::RemoveRules => {

@@ -9,7 +9,7 @@ use rsgsync_core::flow::Reason;
 use rsgsync_core::inventory::{EgressMode, Inventory, Ownership, SecurityGroup, Source, parse};
 use rsgsync_core::name::{ClusterName, GroupMark, Mark, NetworkName, NodeGroupName, Origin, RuleId};
 use rsgsync_core::observed::{Limit, LimitSource, Limits, ObservedRule};
-use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::PlanOptions;
 use rsgsync_core::profile::Catalog;
 use rsgsync_core::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
@@ -278,6 +278,7 @@ impl Small {
             quota: if self.like_neutron { QuotaCount::All } else { QuotaCount::ByDirectionAndFamily },
             delete_cascades: self.like_neutron,
             updates_descriptions: !self.like_neutron,
+            groups_are_implicit: false,
         })
     }
 }
@@ -290,7 +291,7 @@ impl Pack for Plain {
         &self.0
     }
 
-    fn pack(&self, changes: &GroupChanges, _: &Limits) -> Vec<Call> {
+    fn pack(&self, changes: &GroupChanges, _: &Site<'_>) -> Vec<Call> {
         one_call_a_direction(changes, &self.0)
     }
 }
@@ -321,6 +322,7 @@ impl SmallThere {
                         description: DESCRIPTIONS[usize::from(*description) % DESCRIPTIONS.len()].to_owned(),
                         marks,
                         weight: if list { 2 } else { 1 },
+                        resource: None,
                     });
                 }
             }

@@ -199,6 +199,7 @@ fn as_observed(found: &[Rule]) -> ObservedGroup {
         description: String::new(),
         marks: Vec::new(),
         weight: 1,
+        resource: None,
     });
     ObservedGroup { rules: rules.collect(), ..group("web", &[], true) }
 }

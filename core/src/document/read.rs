@@ -177,7 +177,7 @@ fn observed(document: &Document, names: &mut Names) -> Result<Vec<(NetworkName, 
             let place = format!("{place}.rules[{k}]");
             let (rule, id) = (rule(r, &place, &entry.network, names)?, rule_id(r));
             let (description, marks) = (r.description.clone(), marks(&r.marks, &place)?);
-            rules.push(ObservedRule { rule, id, description, marks, weight: 1 });
+            rules.push(ObservedRule { rule, id, description, marks, weight: 1, resource: None });
         }
         let marks = entry.marks.iter().map(|text| group_mark(text, &place)).collect::<Result<Vec<_>, _>>()?;
         let group = ObservedGroup {
@@ -189,6 +189,7 @@ fn observed(document: &Document, names: &mut Names) -> Result<Vec<(NetworkName, 
             marks: marks.into_iter().map(|(mark, origin)| GroupMark { mark, origin }).collect(),
             revision: entry.revision.clone(),
             rules,
+            resources: Vec::new(),
         };
         groups.push((entry.network.clone(), group));
     }

@@ -146,10 +146,15 @@ fn network_entry(network: &NetworkPlan) -> NetworkEntry {
 }
 
 fn quotas(observed: &Observed) -> BTreeMap<String, QuotaEntry> {
-    let Limits { rules_per_group, groups, rules } = observed.limits;
+    let Limits { rules_per_group, groups, rules, resources, addresses_per_resource } = observed.limits;
     let usage = observed.usage;
-    let all =
-        [("rules_per_group", rules_per_group, None), ("groups", groups, usage.groups), ("rules", rules, usage.rules)];
+    let all = [
+        ("rules_per_group", rules_per_group, None),
+        ("groups", groups, usage.groups),
+        ("rules", rules, usage.rules),
+        ("resources", resources, usage.resources),
+        ("addresses_per_resource", addresses_per_resource, None),
+    ];
     let entries = all.into_iter().filter_map(|(name, limit, used)| {
         let Limit { at_most, source } = limit?;
         Some((name.to_owned(), QuotaEntry { at_most, source: source.as_str().to_owned(), used }))

@@ -31,13 +31,7 @@ pub(super) struct Back<'a> {
 
 /// A group that was, as the cloud makes it anew.
 pub(super) fn new_group(before: &ObservedGroup, atom: Atom, dialect: &Dialect) -> ObservedGroup {
-    let rules = dialect.default_rules.iter().map(|rule| ObservedRule {
-        rule: *rule,
-        id: None,
-        description: String::new(),
-        marks: Vec::new(),
-        weight: 1,
-    });
+    let rules = dialect.default_rules.iter().map(|rule| ObservedRule::plain(*rule));
     ObservedGroup { atom, marks: Vec::new(), rules: rules.collect(), ..before.clone() }
 }
 

@@ -17,7 +17,7 @@ use crate::inventory::{Inventory, Network, SecurityGroup};
 use crate::link::{Unlinked, Whereabouts, link, settle_references};
 use crate::name::{ClusterName, GroupName, NetworkName};
 use crate::observed::{Observed, ObservedGroup, Ours};
-use crate::pack::Pack;
+use crate::pack::{Pack, Site};
 use crate::proof::GroupCase;
 use crate::rule::{Atom, Cidr, PeerKind, RulePeer};
 
@@ -104,14 +104,15 @@ pub fn plan(
             let atom = made.plan.atom;
             draft.cases.push(case(name, &made.plan, existing, guards, ours));
             draft.still_referenced(name, observed, &made.plan.security_group, made.stuck);
-            let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &observed.limits)).collect();
+            let site = Site { group: existing, network: observed, atoms: &wish.atoms };
+            let waves = made.waves.iter().map(|changes| input.pack.pack(changes, &site)).collect();
             draft.calls.push(GroupCalls { network: name.clone(), group: atom, waves });
             draft.gaps.extend(made.gaps.into_iter().map(|rule| (name.clone(), atom, rule)));
             groups.push(made.plan);
         }
         if options.prunes() {
             let going = pruned(&orphaned, observed, ours, &doomed);
-            groups.extend(draft.going(going, &input, observed, guards));
+            groups.extend(draft.going(going, &input, observed, &wish.atoms, guards));
         }
         draft.untouched(name, observed, &groups, &doomed, ours);
         draft.networks.push(network_plan(input, wish, groups, orphaned));

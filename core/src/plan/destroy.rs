@@ -77,7 +77,7 @@ pub fn destroy(
                     doomed: &doomed,
                 })
             });
-            groups = draft.going(going.collect(), &input, observed, guards);
+            groups = draft.going(going.collect(), &input, observed, &wish.atoms, guards);
             draft.untouched(&name, observed, &groups, &doomed, ours);
             orphaned = orphans(inventory, observed, &linked, ours);
         }

@@ -10,8 +10,14 @@ use super::{GroupPlan, NetworkPlan, PlanError, Step};
 use crate::guard::GuardsInForce;
 use crate::name::NetworkName;
 use crate::observed::{Observed, Ours};
+use crate::pack::Site;
 use crate::proof::{Case, GroupCase, Proof, prove};
-use crate::rule::{Atom, Cidr, Rule};
+use crate::rule::{Atom, Atoms, Cidr, Rule};
+
+/// Where the changes of a group go.
+pub(super) fn site<'a>(network: &'a Observed, group: Atom, atoms: &'a Atoms) -> Site<'a> {
+    Site { group: network.groups.iter().find(|g| g.atom == group), network, atoms }
+}
 
 /// What the networks have given so far.
 #[derive(Default)]
@@ -35,6 +41,7 @@ impl Draft {
         going: Vec<Going<'_>>,
         input: &NetworkInput<'_>,
         observed: &Observed,
+        atoms: &Atoms,
         guards: &GuardsInForce,
     ) -> Vec<GroupPlan> {
         let name = &input.network.name;
@@ -50,7 +57,7 @@ impl Draft {
         let packed = deletions_in_order(changes).into_iter().map(|(group, changes, rules)| GroupCalls {
             network: name.clone(),
             group,
-            waves: vec![with_rules(input.pack.pack(&changes, &observed.limits), &rules)],
+            waves: vec![with_rules(input.pack.pack(&changes, &site(observed, group, atoms)), &rules)],
         });
         self.calls.extend(packed);
         groups

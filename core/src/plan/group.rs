@@ -96,7 +96,8 @@ pub(super) fn group(
         changes.removes = of_fate(&[Fate::Remove]).map(with_seen).collect();
         changes.joins = of_fate(&[Fate::Join]).map(|r| with_marks(r, marks.clone())).collect();
         changes.leaves = of_fate(&[Fate::Leave]).map(with_seen).collect();
-        if let Some((add, why)) = changes.adds.iter().find_map(|a| Some((a, input.pack.unsayable(&a.rule)?))) {
+        if let Some((add, why)) = changes.adds.iter().find_map(|a| Some((a, input.pack.unsayable(&a.rule, &name, "")?)))
+        {
             let row = add.reasons.first().map(|r| format!("{}/{}", r.profile, r.row)).unwrap_or_default();
             return Err(PlanError::Unsayable { network, group: name, traffic: add.rule.traffic, row, why });
         }
@@ -243,13 +244,7 @@ pub(super) fn marks(members: &[(ClusterName, NodeGroupName)], owner: &Owner) -> 
 /// A group as the cloud makes it, before our first rule.
 fn brand_new(linked: &Linked<'_>, dialect: &Dialect, name: &str) -> ObservedGroup {
     let placeholder = "new";
-    let rules = dialect.default_rules.iter().map(|rule| ObservedRule {
-        rule: *rule,
-        id: None,
-        description: String::new(),
-        marks: Vec::new(),
-        weight: 1,
-    });
+    let rules = dialect.default_rules.iter().map(|rule| ObservedRule::plain(*rule));
     ObservedGroup {
         atom: linked.atom,
         id: GroupId::new(placeholder).expect("a word is an id"),
@@ -258,6 +253,7 @@ fn brand_new(linked: &Linked<'_>, dialect: &Dialect, name: &str) -> ObservedGrou
         marks: Vec::new(),
         revision: None,
         rules: rules.collect(),
+        resources: Vec::new(),
     }
 }
 

@@ -124,6 +124,7 @@ prop_compose! {
             // Marks are read where they decide: in shared groups.
             marks: if made { Vec::new() } else { marks.into_iter().filter_map(Mark::parse).collect() },
             weight: 1,
+            resource: None,
         };
         let most = if room == 4 { AMPLE } else { u32::try_from(rules.len()).unwrap() + room };
         group.rules = rules.iter().zip(marks).enumerate().map(there).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::back::{Back, new_group};
 use super::build::{NetworkInput, case, network_plan};
-use super::draft::Draft;
+use super::draft::{Draft, site};
 use super::going::{deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
 use super::order::GroupCalls;
@@ -153,7 +153,7 @@ impl Part<'_> {
             }
             match self.changed(back) {
                 Ok((plan, waves)) => {
-                    draft.calls.push(self.calls(back.group.atom, waves, &[]));
+                    draft.calls.push(self.calls(back.group.atom, waves, &[], atoms));
                     plans.push(plan);
                 }
                 Err(error) => draft.errors.push(error),
@@ -161,7 +161,7 @@ impl Part<'_> {
         }
         let deleted: BTreeSet<Atom> = doomed.iter().map(|(group, _)| group.atom).collect();
         for (group, changes, rules) in deletions_in_order(doomed) {
-            draft.calls.push(self.calls(group, vec![changes], &rules));
+            draft.calls.push(self.calls(group, vec![changes], &rules, atoms));
         }
         let of_plan = |plan: &GroupPlan| {
             let now = self.observed.groups.iter().find(|group| group.atom == plan.atom);
@@ -172,8 +172,9 @@ impl Part<'_> {
         plans
     }
 
-    fn calls(&self, group: Atom, waves: Vec<GroupChanges>, deleted: &[StepRule]) -> GroupCalls {
-        let packed = waves.iter().map(|changes| self.input.pack.pack(changes, &self.observed.limits));
+    fn calls(&self, group: Atom, waves: Vec<GroupChanges>, deleted: &[StepRule], atoms: &Atoms) -> GroupCalls {
+        let site = site(self.observed, group, atoms);
+        let packed = waves.iter().map(|changes| self.input.pack.pack(changes, &site));
         let waves = packed.map(|calls| with_rules(calls, deleted)).collect();
         GroupCalls { network: self.input.network.name.clone(), group, waves }
     }

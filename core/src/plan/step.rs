@@ -57,7 +57,7 @@ pub struct Step {
     pub group_marks: Vec<(Mark, Origin)>,
     /// For `set_marks`: the marks that the group loses.
     pub group_unmarks: Vec<Mark>,
-    /// For `create_group`: the group's description.
+    /// The description of the group that `create_group` makes; of a resource, the one that it gets.
     pub description: Option<String>,
 }
 

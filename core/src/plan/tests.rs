@@ -7,7 +7,7 @@ use crate::guard::GuardsInForce;
 use crate::inventory::{EgressMode, Inventory, SecurityGroup};
 use crate::name::{GroupMark, Mark, Origin};
 use crate::observed::{Limit, LimitSource, Limits};
-use crate::pack::{Call, Dialect, GroupChanges, Pack, one_call_a_direction};
+use crate::pack::{Call, Dialect, GroupChanges, Pack, Site, one_call_a_direction};
 use crate::rule::{Direction, Family, Rule};
 use crate::testing::{atom, atoms, aws_like, desired as desired_rules, group, network, reason, rule, rules};
 use crate::{example, traffic};
@@ -21,11 +21,11 @@ impl Pack for Aws {
         &self.0
     }
 
-    fn pack(&self, changes: &GroupChanges, _: &Limits) -> Vec<Call> {
+    fn pack(&self, changes: &GroupChanges, _: &Site<'_>) -> Vec<Call> {
         one_call_a_direction(changes, &self.0)
     }
 
-    fn unsayable(&self, rule: &Rule) -> Option<String> {
+    fn unsayable(&self, rule: &Rule, _: &str, _: &str) -> Option<String> {
         let ports =
             rule.traffic.protocol() == traffic::Protocol::parse("sctp").unwrap() && rule.traffic.ports().is_some();
         ports.then(|| "no ports for sctp".to_owned())
@@ -832,7 +832,7 @@ fn crowded(
     let limit = |at_most| Some(Limit { at_most, source: LimitSource::Read });
     let told = input.observed.as_mut().unwrap();
     told.limits = Limits { groups: limit(groups.1), rules: limit(rules.1), ..told.limits };
-    told.usage = crate::observed::Usage { groups: Some(groups.0), rules: Some(rules.0) };
+    told.usage = crate::observed::Usage { groups: Some(groups.0), rules: Some(rules.0), resources: None };
     let (guards, options) = (GuardsInForce::default(), PlanOptions { prune: true, ..PlanOptions::default() });
     super::plan(&inventory(), &Flows::default(), wishes(wishes_for), vec![input], &guards, &options)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rsgsync_core::observed::{Limits, Observed, Scope};
-use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack};
+use rsgsync_core::observed::{Observed, Scope};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, Site};
 
 use super::*;
 
@@ -17,7 +17,7 @@ impl Pack for Counting {
         unreachable!("a run packs nothing")
     }
 
-    fn pack(&self, _: &GroupChanges, _: &Limits) -> Vec<Call> {
+    fn pack(&self, _: &GroupChanges, _: &Site<'_>) -> Vec<Call> {
         unreachable!("a run packs nothing")
     }
 }

@@ -35,8 +35,8 @@ impl Aws {
         groups.sort_by(|a, b| a.id.cmp(&b.id));
         let identity = Some(format!("{region} {}", vpc.id));
         let (place, limits) = (self.place_text(&region, vpc), self.place.limits);
-        let usage = Usage { groups: in_vpc, rules: None };
-        Ok(Observed { account, groups, place, identity, limits, usage })
+        let usage = Usage { groups: in_vpc, ..Usage::default() };
+        Ok(Observed { account, groups, place, identity, limits, usage, ..Observed::default() })
     }
 
     /// The groups of `scope` that exist, each once; and how many the VPC has, where it was listed whole.
@@ -197,6 +197,7 @@ impl Aws {
             marks: translate::group_marks(group.tags()),
             revision: None,
             rules: rules.into_iter().map(observed).collect(),
+            resources: Vec::new(),
         })
     }
 
@@ -252,7 +253,7 @@ pub(crate) fn rules_of(group: &ListedGroup, atoms: &mut Atoms) -> Result<Vec<tra
 
 /// The weight is 1 for a prefix list too: only DescribeManagedPrefixLists would tell its maximum.
 fn observed(listed: translate::Listed) -> ObservedRule {
-    ObservedRule { rule: listed.rule, id: None, description: listed.description, marks: Vec::new(), weight: 1 }
+    ObservedRule { description: listed.description, ..ObservedRule::plain(listed.rule) }
 }
 
 /// An error about something listed that no version of EC2 that we know lists.

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use rsgsync_core::name::Mark;
-use rsgsync_core::observed::Limits;
-use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::{Action, StepRule};
 use rsgsync_core::rule::{Cidr, Direction, Rule, RulePeer};
 use rsgsync_core::traffic::Traffic;
@@ -28,6 +27,7 @@ pub(crate) fn dialect() -> Dialect {
         quota: QuotaCount::ByDirectionAndFamily,
         delete_cascades: false,
         updates_descriptions: true,
+        groups_are_implicit: false,
     }
 }
 
@@ -36,11 +36,11 @@ impl Pack for Aws {
         &self.dialect
     }
 
-    fn pack(&self, changes: &GroupChanges, _limits: &Limits) -> Vec<Call> {
+    fn pack(&self, changes: &GroupChanges, _at: &Site<'_>) -> Vec<Call> {
         one_call_a_direction(changes, &self.dialect).into_iter().flat_map(split_by_marks).collect()
     }
 
-    fn unsayable(&self, rule: &Rule) -> Option<String> {
+    fn unsayable(&self, rule: &Rule, _group: &str, _peer: &str) -> Option<String> {
         translate::unsayable(rule).map(|why| why.to_string())
     }
 

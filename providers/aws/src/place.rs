@@ -105,7 +105,7 @@ impl Place {
             limits: Limits {
                 rules_per_group: limit("rules_per_group", RULES_PER_GROUP),
                 groups: limit("groups", GROUPS),
-                rules: None,
+                ..Limits::default()
             },
         })
     }

@@ -12,8 +12,8 @@ use aws_sdk_ec2::config::{Credentials, SharedCredentialsProvider};
 use rsgsync_aws::Aws;
 use rsgsync_core::inventory::{Network, SecurityGroup};
 use rsgsync_core::name::{Mark, NetworkName, Origin, Owner};
-use rsgsync_core::observed::{Limits, Observed, ObservedGroup, Scope, ScopeGroup};
-use rsgsync_core::pack::{GroupChanges, Pack};
+use rsgsync_core::observed::{Observed, ObservedGroup, Scope, ScopeGroup};
+use rsgsync_core::pack::{GroupChanges, Pack, Site};
 use rsgsync_core::plan::{Step, StepId, StepRule};
 use rsgsync_core::rule::{Atom, Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use rsgsync_core::traffic::Traffic;
@@ -88,7 +88,8 @@ impl Lab {
     /// Packs the changes and carries out every call; gives how many there were.
     async fn change(&self, group: Atom, changes: GroupChanges) -> usize {
         let changes = GroupChanges { group: Some(group), ..changes };
-        let calls = self.aws.pack(&changes, &Limits::default());
+        let (observed, atoms) = (Observed::default(), Atoms::new());
+        let calls = self.aws.pack(&changes, &Site { group: None, network: &observed, atoms: &atoms });
         let count = calls.len();
         for call in calls {
             let step = Step {

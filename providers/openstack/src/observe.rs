@@ -40,6 +40,7 @@ impl OpenStack {
             identity: Some(format!("{} {}", neutron.base, neutron.project)),
             limits: self.limits(quotas),
             usage: quotas.map(usage).unwrap_or_default(),
+            ..Observed::default()
         })
     }
 
@@ -91,13 +92,14 @@ impl OpenStack {
             rules_per_group: self.place.rules_per_group,
             groups: self.place.groups.or_else(|| read(quotas?.security_group)),
             rules: self.place.rules.or_else(|| read(quotas?.security_group_rule)),
+            ..Limits::default()
         }
     }
 }
 
 fn usage(quotas: Quotas) -> Usage {
     let used = |quota: Quota| Some(quota.used.saturating_add(quota.reserved));
-    Usage { groups: used(quotas.security_group), rules: used(quotas.security_group_rule) }
+    Usage { groups: used(quotas.security_group), rules: used(quotas.security_group_rule), resources: None }
 }
 
 /// The ids of the groups that matter: those asked for, those with a mark of the owner, and those whose rules would go
@@ -170,6 +172,7 @@ fn observed(group: &Group, owner: &Owner, atoms: &mut Atoms) -> Result<ObservedG
             marks: carried.into_iter().collect(),
             description,
             weight: 1,
+            resource: None,
         });
     }
     Ok(ObservedGroup {
@@ -180,6 +183,7 @@ fn observed(group: &Group, owner: &Owner, atoms: &mut Atoms) -> Result<ObservedG
         marks,
         revision: group.revision_number.map(|revision| revision.to_string()),
         rules,
+        resources: Vec::new(),
     })
 }
 

@@ -1,8 +1,7 @@
 //! A group's changes become the fewest Neutron calls, and what Neutron's rules can say.
 
 use rsgsync_core::diff::open_outbound;
-use rsgsync_core::observed::Limits;
-use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::{Action, StepRule};
 use rsgsync_core::rule::{Family, Rule};
 
@@ -23,6 +22,7 @@ pub(crate) fn dialect() -> Dialect {
         quota: QuotaCount::All,
         delete_cascades: true,
         updates_descriptions: false,
+        groups_are_implicit: false,
     }
 }
 
@@ -31,13 +31,13 @@ impl Pack for OpenStack {
         &self.dialect
     }
 
-    fn pack(&self, changes: &GroupChanges, _limits: &Limits) -> Vec<Call> {
+    fn pack(&self, changes: &GroupChanges, _at: &Site<'_>) -> Vec<Call> {
         // Marks of a rule stand in its description, which can't be changed: no rule is joined or left.
         let changes = GroupChanges { joins: Vec::new(), leaves: Vec::new(), ..changes.clone() };
         one_call_a_direction(&changes, &self.dialect).into_iter().flat_map(split).collect()
     }
 
-    fn unsayable(&self, rule: &Rule) -> Option<String> {
+    fn unsayable(&self, rule: &Rule, _group: &str, _peer: &str) -> Option<String> {
         translate::unsayable(rule).map(|why| why.to_string())
     }
 

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use rsgsync_core::inventory::{PlaceKind, ProviderSpec};
 use rsgsync_core::name::NetworkName;
 use rsgsync_core::observed::{Limit, LimitSource, Limits, Observed, Scope};
-use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, one_call_a_direction};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::{Atoms, Rule, RulePeer};
 use rsgsync_engine::{Cloud, CloudError, Done, StopSignal};
@@ -162,6 +162,7 @@ impl Simulated {
             rules_per_group: limit("rules_per_group", Some(quota.rules_per_group)),
             groups: limit("groups", Some(quota.groups)),
             rules: limit("rules", quota.rules),
+            ..Limits::default()
         }
     }
 }
@@ -184,6 +185,7 @@ fn dialect() -> Dialect {
         quota: QuotaCount::ByDirectionAndFamily,
         delete_cascades: false,
         updates_descriptions: true,
+        groups_are_implicit: false,
     }
 }
 
@@ -207,7 +209,7 @@ impl Pack for Simulated {
         &self.dialect
     }
 
-    fn pack(&self, changes: &GroupChanges, _limits: &Limits) -> Vec<Call> {
+    fn pack(&self, changes: &GroupChanges, _at: &Site<'_>) -> Vec<Call> {
         one_call_a_direction(changes, &self.dialect)
     }
 }

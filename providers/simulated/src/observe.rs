@@ -21,7 +21,8 @@ impl Simulated {
             let asked = scope.groups.iter().filter_map(|group| world.find(group.group.as_str()));
             let of_owner = |group: &&Group| marks_of_group(&group.tags).iter().any(|m| m.mark.owner == scope.owner);
             let marked = world.groups().filter(|_| scope.marked).filter(of_owner);
-            let usage = Usage { groups: saturated(world.groups().count()), rules: saturated(world.rules()) };
+            let usage =
+                Usage { groups: saturated(world.groups().count()), rules: saturated(world.rules()), resources: None };
             Ok((asked.chain(marked).cloned().collect::<Vec<Group>>(), usage))
         });
         let ((mut found, usage), _) = found.await.map_err(|failure| self.error(doing, failure))?;
@@ -40,7 +41,8 @@ impl Simulated {
             self.lock().given().and_then(|path| std::path::absolute(path).ok()).map(|path| path.display().to_string());
         // Ids are counted: without the network they would name one of another network's groups, too.
         let account = Some(self.network.to_string());
-        Ok(Observed { account, groups, place, identity, limits: self.limits(), usage })
+        let limits = self.limits();
+        Ok(Observed { account, groups, place, identity, limits, usage, ..Observed::default() })
     }
 
     /// Rules' marks are only read where they decide something.
@@ -75,6 +77,7 @@ fn read_group(group: &Group, atoms: &mut Atoms) -> Result<ObservedGroup, NameErr
             description: rule.description.clone(),
             marks: Vec::new(),
             weight: 1,
+            resource: None,
         })
     });
     let rules = rules.collect::<Result<_, NameError>>()?;
@@ -86,6 +89,7 @@ fn read_group(group: &Group, atoms: &mut Atoms) -> Result<ObservedGroup, NameErr
         marks: marks_of_group(tags),
         revision: None,
         rules,
+        resources: Vec::new(),
     })
 }
 

@@ -185,9 +185,9 @@ impl rsgsync_core::pack::Pack for Forgetful<'_> {
     fn pack(
         &self,
         changes: &rsgsync_core::pack::GroupChanges,
-        limits: &rsgsync_core::observed::Limits,
+        at: &rsgsync_core::pack::Site<'_>,
     ) -> Vec<rsgsync_core::pack::Call> {
-        self.0.pack(changes, limits)
+        self.0.pack(changes, at)
     }
 }
 

@@ -115,8 +115,7 @@ prop_compose! {
 }
 
 fn as_observed(have: &[Rule]) -> ObservedGroup {
-    let there =
-        |rule: &Rule| ObservedRule { rule: *rule, id: None, description: String::new(), marks: Vec::new(), weight: 1 };
+    let there = |rule: &Rule| ObservedRule::plain(*rule);
     ObservedGroup { rules: have.iter().map(there).collect(), ..group("web", &[], true) }
 }
 

@@ -1,8 +1,8 @@
 //! Changes become the fewest calls.
 
 use rsgsync_core::name::Origin;
-use rsgsync_core::observed::Limits;
-use rsgsync_core::pack::{Call, GroupChanges, Pack};
+use rsgsync_core::observed::Observed;
+use rsgsync_core::pack::{Call, GroupChanges, Pack, Site};
 use rsgsync_core::plan::{Action, StepRule};
 use rsgsync_core::rule::{Atoms, Direction, Family, PeerKind, Rule, RulePeer};
 use serde_json::json;
@@ -11,7 +11,9 @@ use super::{mark, marked, network, rule, rule_from};
 use crate::Aws;
 
 fn pack(changes: &GroupChanges) -> Vec<Call> {
-    Aws::connect(&network(json!({}))).unwrap().pack(changes, &Limits::default())
+    let (observed, atoms) = (Observed::default(), Atoms::new());
+    let nowhere = Site { group: None, network: &observed, atoms: &atoms };
+    Aws::connect(&network(json!({}))).unwrap().pack(changes, &nowhere)
 }
 
 fn actions(calls: &[Call]) -> Vec<(Action, Option<Direction>)> {
@@ -57,7 +59,7 @@ fn a_changed_group_is_one_authorize_and_one_revoke_a_direction() {
 fn what_ec2_has_no_rule_or_name_for_is_known_beforehand() {
     let aws = Aws::connect(&network(json!({}))).unwrap();
     let account = RulePeer::Opaque(PeerKind::ServiceAccount, Atoms::new().intern("x"), Family::Both);
-    let unsayable = |rule: StepRule| aws.unsayable(&rule.rule).unwrap_or_default();
+    let unsayable = |rule: StepRule| aws.unsayable(&rule.rule, "web", "x").unwrap_or_default();
     assert!(unsayable(rule("5000/sctp", "10.0.0.0/8")).contains("whatever the ports"));
     assert!(unsayable(rule_from("22/tcp", account)).contains("service accounts"));
     assert_eq!(unsayable(rule("sctp", "10.0.0.0/8")), "");
