@@ -239,7 +239,8 @@ impl Firewall {
 
     /// Whether it is what that body makes of a rule.
     pub fn is_as_patched(&self, body: &Patch) -> bool {
-        let Patch { name: _, description, disabled, target_tags, target_service_accounts, ends, allowed } = body.clone();
+        let Patch { name: _, description, disabled, target_tags, target_service_accounts, ends, allowed } =
+            body.clone();
         let made = Self { description, disabled, target_tags, target_service_accounts, allowed, ..ends.stored() };
         made.description == self.description && made.says_as(self)
     }

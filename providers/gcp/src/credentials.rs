@@ -35,7 +35,8 @@ impl Login {
     /// The headers that say who asks, and which project's quota it is on.
     pub async fn headers(&self, network: &str) -> Result<HeaderMap, CloudError> {
         let doing = || format!("looking for Google credentials for network `{network}`");
-        let credentials = self.credentials().map_err(|error| final_error(doing(), causes(&error), CHECK_CREDENTIALS))?;
+        let credentials =
+            self.credentials().map_err(|error| final_error(doing(), causes(&error), CHECK_CREDENTIALS))?;
         match tokio::time::timeout(TOKEN, credentials.headers(Extensions::new())).await {
             Ok(Ok(CacheableResource::New { data, .. })) => Ok(data),
             Ok(Ok(CacheableResource::NotModified)) => Ok(HeaderMap::new()),

@@ -78,12 +78,8 @@ impl Gcp {
 /// A firewall rule that denies; `None` where it can't be understood.
 fn of_firewall(firewall: &Firewall, atoms: &mut Atoms) -> Option<Deny> {
     let rules = rules_of(firewall, atoms).ok()?;
-    let targets: BTreeSet<_> = firewall
-        .target_tags
-        .iter()
-        .chain(&firewall.target_service_accounts)
-        .map(|name| atoms.intern(name))
-        .collect();
+    let targets: BTreeSet<_> =
+        firewall.target_tags.iter().chain(&firewall.target_service_accounts).map(|name| atoms.intern(name)).collect();
     Some(Deny {
         name: format!("firewall rule `{}` (priority {})", firewall.name, firewall.priority.0),
         priority: Some(firewall.priority.0),

@@ -160,7 +160,13 @@ pub(crate) fn failed(doing: &str, operation: &Operation) -> Option<CloudError> {
 }
 
 /// What a failed request means: nothing sent, or perhaps carried out. `answered`: the service has answered calls before.
-pub(crate) fn unanswered(doing: String, method: &Method, at: &str, answered: bool, error: &reqwest::Error) -> CloudError {
+pub(crate) fn unanswered(
+    doing: String,
+    method: &Method,
+    at: &str,
+    answered: bool,
+    error: &reqwest::Error,
+) -> CloudError {
     let said = last_cause(error);
     if error.is_builder() {
         return final_error(doing, format!("no request could be made to {at}: {said}"), CHECK_ADDRESS);

@@ -10,6 +10,7 @@ mod execute;
 mod implied;
 mod observe;
 mod operation;
+mod pack;
 mod place;
 mod session;
 mod translate;

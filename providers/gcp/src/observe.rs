@@ -10,7 +10,7 @@ use rsgsync_core::name::{GroupId, GroupMark, GroupName, Mark, Origin};
 use rsgsync_core::observed::{
     Holds, Limit, LimitSource, Limits, Observed, ObservedGroup, ObservedRule, Resource, Scope, Usage,
 };
-use rsgsync_core::rule::{Atoms, Family, Rule};
+use rsgsync_core::rule::{Atoms, Direction, Family, Rule};
 use rsgsync_engine::CloudError;
 
 use crate::api::Call;
@@ -58,7 +58,7 @@ impl Gcp {
             usage: Usage { resources: quota.map(|quota| quota.used), ..Usage::default() },
             denies,
             taken: listed.iter().map(|firewall| Arc::from(firewall.name.as_str())).collect(),
-            notes,
+            // notes,
         })
     }
 
@@ -147,7 +147,7 @@ struct Read<'a> {
     firewall: &'a Firewall,
     marks: Vec<GroupMark>,
     holds: Holds,
-    rules: Result<BTreeSet<Rule>, Unreadable>,
+    says: Result<(Direction, BTreeSet<Rule>), Unreadable>,
 }
 
 /// The groups that were asked for, and where the marks count those that carry one of the owner; sorted.
@@ -160,13 +160,12 @@ fn groups(of_network: &[&Firewall], scope: &Scope, atoms: &mut Atoms) -> Result<
             None if firewall.denied.is_empty() => Holds::Rules,
             None => continue,
         };
-        let read = Read {
-            firewall,
-            marks: group_marks_in(&firewall.description),
-            holds,
-            rules: if holds == Holds::Rules { rules_of(firewall, atoms) } else { Ok(BTreeSet::new()) },
+        let says = match holds {
+            Holds::Denial(_) => Ok((Direction::Egress, BTreeSet::new())),
+            Holds::Rules => direction_of(firewall).and_then(|way| Ok((way, rules_of(firewall, atoms)?))),
         };
-        by_group.entry(group).or_default().push(read);
+        let marks = group_marks_in(&firewall.description);
+        by_group.entry(group).or_default().push(Read { firewall, marks, holds, says });
     }
     let asked: BTreeMap<&str, Option<Ownership>> =
         scope.groups.iter().map(|asked| (asked.group.as_str(), asked.ownership)).collect();
@@ -202,40 +201,36 @@ fn group(
         resources: Vec::new(),
     };
     let exclusive = group.ownership(declared, scope.ours()) == Ownership::Exclusive;
-    for Read { firewall, marks, holds, rules } in reads {
-        let resource: Arc<str> = firewall.name.as_str().into();
-        let rules = match (rules, direction_of(firewall)) {
-            (Ok(rules), Ok(direction)) => {
-                group.resources.push(Resource {
-                    name: Arc::clone(&resource),
-                    direction,
-                    holds: *holds,
-                    disabled: firewall.disabled,
-                    priority: firewall.priority.0,
-                    marks: marks.clone(),
-                    description: firewall.description.clone(),
-                });
-                rules
-            }
-            (Err(error), _) | (_, Err(error)) if exclusive || marks.iter().any(|m| m.mark.owner == scope.owner) => {
+    for Read { firewall, marks, holds, says } in reads {
+        let (direction, rules) = match says {
+            Ok(says) => says,
+            Err(error) if exclusive || marks.iter().any(|found| found.mark.owner == scope.owner) => {
                 return Err(unreadable(name, firewall, error));
             }
-            // A foreign one is left alone whatever it says.
-            (Err(error), _) | (_, Err(error)) => {
+            Err(error) => {
+                // A foreign one is left alone whatever it says.
                 tracing::info!(firewall = firewall.name, %error, "a firewall rule of others can't be understood");
                 continue;
             }
         };
-        if firewall.disabled {
-            continue;
-        }
+        let resource: Arc<str> = firewall.name.as_str().into();
         let carried: BTreeSet<Mark> = marks.iter().map(|found| found.mark.clone()).collect();
-        group.rules.extend(rules.iter().map(|rule| ObservedRule {
+        let in_force = rules.iter().filter(|_| !firewall.disabled);
+        group.rules.extend(in_force.map(|rule| ObservedRule {
             description: firewall.description.clone(),
             marks: carried.iter().cloned().collect(),
             resource: Some(Arc::clone(&resource)),
             ..ObservedRule::plain(*rule)
         }));
+        group.resources.push(Resource {
+            name: resource,
+            direction: *direction,
+            holds: *holds,
+            disabled: firewall.disabled,
+            priority: firewall.priority.0,
+            marks: marks.clone(),
+            description: firewall.description.clone(),
+        });
     }
     let denied: Vec<Family> = reads.iter().filter(|read| !read.firewall.disabled).filter_map(Read::denied).collect();
     let open = implied().into_iter().filter(|rule| !denied.contains(&rule.peer.family()));

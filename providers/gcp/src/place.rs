@@ -13,6 +13,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     keys: &[("project", PlaceKind::Text), ("network", PlaceKind::Text)],
     required: &["project"],
     absent: None,
+    service_accounts: true,
 };
 
 /// Where groups live, as the inventory says it.

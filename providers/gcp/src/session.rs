@@ -106,7 +106,8 @@ mod tests {
         let first = session.request_id(StepId(1));
         assert_eq!(session.request_id(StepId(1)), first);
         session.over(StepId(1));
-        let ids = [first, session.request_id(StepId(1)), session.request_id(StepId(2)), Session::new().request_id(StepId(1))];
+        let ids =
+            [first, session.request_id(StepId(1)), session.request_id(StepId(2)), Session::new().request_id(StepId(1))];
         assert_eq!(HashSet::from(ids.clone()).len(), 4, "{ids:?}");
     }
 

@@ -560,6 +560,36 @@ fn rules_that_are_no_list() {
     );
 }
 
+#[test]
+fn a_service_account_that_is_none() {
+    check_error(
+        "etcd:    { roles: [etcd] }",
+        "etcd:    { roles: [etcd], service_account: «etcd» }",
+        "`etcd` is not a service account",
+        "write its address",
+    );
+}
+
+#[test]
+fn a_service_account_beside_a_security_group() {
+    check_error(
+        "etcd:    { roles: [etcd] }",
+        "etcd:    { roles: [etcd], security_group: x, service_account: «a@b.iam.gserviceaccount.com» }",
+        "`security_group` and `service_account` don't go together",
+        "write the one",
+    );
+}
+
+#[test]
+fn a_service_account_in_a_cloud_that_has_none() {
+    check_error(
+        "etcd:    { roles: [etcd] }",
+        "etcd:    { roles: [etcd], service_account: «a@b.iam.gserviceaccount.com» }",
+        "`aws` has no rules for service accounts",
+        "write `security_group` instead",
+    );
+}
+
 // Peers.
 
 #[test]
