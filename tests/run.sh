@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets for a moment (unless arguments select tests), then every test, with every service that they need:
-# LocalStack, Keystone and Neutron are installed into localstack/run and started.
+# LocalStack, Keystone and Neutron are installed into localstack/run and started, and so is our own server for GCP.
 # usage: bash tests/run.sh [ARGUMENTS OF THE TEST RUNNER]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-trap 'for service in aws openstack; do localstack/down $service 2>/dev/null; done' EXIT
-for service in aws openstack; do
+trap 'for service in aws openstack gcp; do localstack/down $service 2>/dev/null; done' EXIT
+for service in aws openstack gcp; do
   exports=$(localstack/up $service)
   eval "$exports"
 done
