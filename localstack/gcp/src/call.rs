@@ -9,7 +9,7 @@ use crate::cloud::{Outcome, Request};
 use crate::error::Refusal;
 use crate::fault::{Hits, Write};
 use crate::operation::{Operation, USUAL, Until};
-use crate::page;
+use crate::page::{self, Next};
 use crate::project::{Change, Collection, Effect, Project};
 use crate::schema::{Method, Object, Schema};
 use crate::text;
@@ -111,17 +111,25 @@ impl Project {
                 self.list(call, "firewallPolicies", "compute#firewallPolicyList", Collection::Policies)
             }
             "globalOperations.list" => {
-                let items = self.operations.values().map(|operation| operation.body(&self.id));
-                let items = items.filter_map(|body| body.as_object().cloned()).collect();
-                page::cut(self, &call.request.query, "operations", "compute#operationList", items)
+                let bodies: Vec<Value> = self.operations.values().map(|operation| operation.body(&self.id)).collect();
+                let items = bodies.iter().filter_map(Value::as_object).collect();
+                let page = page::cut(self, &call.request.query, "operations", "compute#operationList", items);
+                self.paged(page)
             }
             _ => return None,
         })
     }
 
     fn list(&mut self, call: &Call<'_>, path: &str, kind: &str, of: Collection) -> Result<Value, Refusal> {
-        let items = self.all(of).cloned().collect();
-        page::cut(self, &call.request.query, path, kind, items)
+        let page = page::cut(self, &call.request.query, path, kind, self.all(of).collect());
+        self.paged(page)
+    }
+
+    /// The page, whose token is good from now on.
+    fn paged(&mut self, page: Result<(Value, Option<(String, Next)>), Refusal>) -> Result<Value, Refusal> {
+        let (page, next) = page?;
+        self.pages.extend(next);
+        Ok(page)
     }
 
     /// Starts an operation, unless the request's id already did.

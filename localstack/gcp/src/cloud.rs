@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use aws_lc_rs::error::Unspecified;
 use serde_json::{Value, json};
 
 use crate::call::{Call, named};
@@ -51,14 +50,8 @@ pub(crate) enum Outcome {
 
 impl Cloud {
     /// `strict`: credentials are needed.
-    pub(crate) fn new(strict: bool) -> Result<Self, Unspecified> {
-        Ok(Self {
-            strict,
-            projects: BTreeMap::new(),
-            credentials: Credentials::new()?,
-            faults: Vec::new(),
-            log: Vec::new(),
-        })
+    pub(crate) fn new(strict: bool, credentials: Credentials) -> Self {
+        Self { strict, projects: BTreeMap::new(), credentials, faults: Vec::new(), log: Vec::new() }
     }
 
     pub(crate) fn project(&mut self, id: &str) -> &mut Project {

@@ -19,9 +19,10 @@ const LIFETIME: u64 = 3600;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
-/// A key, made anew at each start, and every token that was issued.
+/// A key, made anew at each start, and every token that was issued. Without the key, no token is the account's own.
+#[derive(Default)]
 pub(crate) struct Credentials {
-    key: RsaKeyPair,
+    key: Option<RsaKeyPair>,
     key_id: String,
     tokens: HashMap<String, Token>,
 }
@@ -45,13 +46,14 @@ pub(crate) enum Caller {
 }
 
 impl Credentials {
-    pub(crate) fn new() -> Result<Self, Unspecified> {
-        Ok(Self { key: RsaKeyPair::generate(KeySize::Rsa2048)?, key_id: text::random::<20>(), tokens: HashMap::new() })
+    pub(crate) fn with_a_key() -> Result<Self, Unspecified> {
+        let key = RsaKeyPair::generate(KeySize::Rsa2048)?;
+        Ok(Self { key: Some(key), key_id: text::random::<20>(), tokens: HashMap::new() })
     }
 
     /// The key file of the service account. `origin` is where this server listens.
     pub(crate) fn key_file(&self, origin: &str) -> Result<Value, Unspecified> {
-        let der: Pkcs8V1Der<'_> = self.key.as_der()?;
+        let der: Pkcs8V1Der<'_> = self.key.as_ref().ok_or(Unspecified)?.as_der()?;
         let text = STANDARD.encode(der.as_ref());
         let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
         Ok(json!({
@@ -133,7 +135,8 @@ impl Credentials {
         let (signed, signature) = token.rsplit_once('.').ok_or(malformed)?;
         let (_, claims) = signed.split_once('.').ok_or(malformed)?;
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed);
-        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.key.public_key().as_ref());
+        let key = self.key.as_ref().ok_or("Invalid JWT Signature.")?;
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.public_key().as_ref());
         public.verify(signed.as_bytes(), &decode(signature)?).map_err(|_| "Invalid JWT Signature.")?;
         let claims: Value = serde_json::from_slice(&decode(claims)?).map_err(|_| malformed)?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());

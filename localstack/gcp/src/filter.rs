@@ -3,6 +3,8 @@
 use regex::Regex;
 use serde_json::Value;
 
+use crate::schema::Object;
+
 /// Deeper parentheses are refused.
 const DEPTH: usize = 20;
 
@@ -42,12 +44,16 @@ impl Filter {
         reader.rest.is_empty().then_some(filter)
     }
 
-    pub(crate) fn takes(&self, item: &Value) -> bool {
+    pub(crate) fn takes(&self, item: &Object) -> bool {
         match self {
             Self::All(filters) => filters.iter().all(|filter| filter.takes(item)),
             Self::Any(filters) => filters.iter().any(|filter| filter.takes(item)),
             Self::Not(filter) => !filter.takes(item),
-            Self::Is { field, test } => test.takes(field.split('.').fold(item, |value, name| &value[name])),
+            Self::Is { field, test } => {
+                let mut names = field.split('.');
+                let first = names.next().and_then(|name| item.get(name));
+                test.takes(names.fold(first.unwrap_or(&Value::Null), |value, name| &value[name]))
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A project: its resources, and the operations that change them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use crate::error::Refusal;
 use crate::operation::{Failure, Operation};
+use crate::page::Next;
 use crate::schema::Object;
 use crate::text;
 
@@ -60,11 +61,13 @@ pub(crate) struct Project {
     pub(crate) resources: BTreeMap<Collection, BTreeMap<String, Object>>,
     /// By name.
     pub(crate) operations: BTreeMap<String, Operation>,
+    /// The names of operations that aren't done.
+    running: BTreeSet<String>,
     /// Which operation a request id made.
     pub(crate) requests: HashMap<String, String>,
     pub(crate) quotas: BTreeMap<String, u64>,
-    /// Where the next page begins, by token: the question, and the last name of the page before.
-    pub(crate) pages: HashMap<String, (String, String)>,
+    /// By token.
+    pub(crate) pages: HashMap<String, Next>,
     /// No page has more items.
     pub(crate) page_size: usize,
     /// Policies of the organisation, by network: they stand before the project's own.
@@ -80,6 +83,7 @@ impl Project {
             id: id.to_owned(),
             resources: BTreeMap::new(),
             operations: BTreeMap::new(),
+            running: BTreeSet::new(),
             requests: HashMap::new(),
             quotas: quotas.map(|(metric, limit)| (metric.to_owned(), limit)).into(),
             pages: HashMap::new(),
@@ -109,9 +113,10 @@ impl Project {
 
     /// The resource of this name or id.
     pub(crate) fn get(&self, collection: Collection, name: &str) -> Result<&Object, Refusal> {
-        let all = self.resources.get(&collection).into_iter().flatten();
-        let mut named = all.filter(|(key, object)| *key == name || object.get("id").is_some_and(|id| id == name));
-        let found = named.next().map(|(_, object)| object);
+        let all = self.resources.get(&collection);
+        let by_id = || self.all(collection).find(|object| text::of(object, "id") == name);
+        let is_id = name.starts_with(|first: char| first.is_ascii_digit());
+        let found = all.and_then(|all| all.get(name)).or_else(|| is_id.then(by_id).flatten());
         found.ok_or_else(|| Refusal::not_found(&self.resource(collection, name)))
     }
 
@@ -141,7 +146,7 @@ impl Project {
     /// Errors where an operation is at work on the resource.
     pub(crate) fn idle(&self, collection: Collection, name: &str) -> Result<(), Refusal> {
         let busy = |operation: &Operation| operation.works_on(collection, name);
-        match self.operations.values().any(busy) {
+        match self.running().any(busy) {
             true => Err(Refusal::not_ready(&self.resource(collection, name))),
             false => Ok(()),
         }
@@ -150,7 +155,7 @@ impl Project {
     /// Errors where the name is taken, or is about to be.
     pub(crate) fn vacant(&self, collection: Collection, name: &str) -> Result<(), Refusal> {
         let coming = |operation: &Operation| operation.works_on(collection, name);
-        match self.get(collection, name).is_ok() || self.operations.values().any(coming) {
+        match self.get(collection, name).is_ok() || self.running().any(coming) {
             true => Err(Refusal::exists(&self.resource(collection, name))),
             false => Ok(()),
         }
@@ -158,7 +163,7 @@ impl Project {
 
     /// How many resources there are, counting those that are about to be made.
     fn usage(&self, collection: Collection) -> u64 {
-        let coming = self.operations.values().filter(|operation| operation.makes(collection)).count();
+        let coming = self.running().filter(|operation| operation.makes(collection)).count();
         (self.all(collection).count() + coming) as u64
     }
 
@@ -174,20 +179,26 @@ impl Project {
     /// Starts the operation and returns it as it is answered.
     pub(crate) fn start(&mut self, operation: Operation) -> Value {
         let answer = operation.body(&self.id);
+        self.running.insert(operation.name.clone());
         self.operations.insert(operation.name.clone(), operation);
         answer
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Operation> {
+        self.running.iter().filter_map(|name| self.operations.get(name))
     }
 
     /// Carries out what is due.
     pub(crate) fn settle(&mut self, now: Instant) {
         let due: Vec<String> =
-            self.operations.values().filter(|op| op.due(now)).map(|operation| operation.name.clone()).collect();
+            self.running().filter(|operation| operation.due(now)).map(|operation| operation.name.clone()).collect();
         for name in due {
             self.finish(&name);
         }
     }
 
     fn finish(&mut self, operation: &str) {
+        self.running.remove(operation);
         let Some(operation) = self.operations.get_mut(operation) else { return };
         let change = (operation.collection, operation.target.clone());
         match operation.finish() {

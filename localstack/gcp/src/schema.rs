@@ -49,10 +49,10 @@ impl Schema {
         let document: Value =
             serde_json::from_str(include_str!("../data/compute-schema.json")).expect("the crate's own file is JSON");
         let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
-        let mut methods = Vec::new();
+        let (mut methods, mut patterns) = (Vec::new(), BTreeMap::new());
         for (collection, of_collection) in object(&document["methods"]) {
             for (name, method) in object(&of_collection) {
-                methods.push(Method::read(format!("{collection}.{name}"), &method));
+                methods.push(Method::read(format!("{collection}.{name}"), &method, &mut patterns));
             }
         }
         let common = object(&document["commonParameters"]).into_iter().map(|(name, _)| name);
@@ -158,14 +158,17 @@ impl Schema {
 }
 
 impl Method {
-    fn read(name: String, method: &Value) -> Self {
+    /// `patterns` are those that were compiled before, as many parameters have the same.
+    fn read(name: String, method: &Value, patterns: &mut BTreeMap<String, Regex>) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let parameters = method["parameters"].as_object().into_iter().flatten();
         Self {
             name,
             verb: text(&method["httpMethod"]),
             path: text(&method["flatPath"]),
-            parameters: parameters.map(|(name, parameter)| (name.clone(), Parameter::read(parameter))).collect(),
+            parameters: parameters
+                .map(|(name, parameter)| (name.clone(), Parameter::read(parameter, patterns)))
+                .collect(),
             request: method["request"]["$ref"].as_str().map(str::to_owned),
         }
     }
@@ -201,8 +204,11 @@ impl Method {
 }
 
 impl Parameter {
-    fn read(parameter: &Value) -> Self {
-        let pattern = parameter["pattern"].as_str().map(|text| (text.to_owned(), whole_match(text)));
+    fn read(parameter: &Value, patterns: &mut BTreeMap<String, Regex>) -> Self {
+        let pattern = parameter["pattern"].as_str().map(|text| {
+            let compiled = patterns.entry(text.to_owned()).or_insert_with(|| whole_match(text));
+            (text.to_owned(), compiled.clone())
+        });
         Self {
             in_path: parameter["location"] == "path",
             kind: parameter["type"].as_str().unwrap_or_default().to_owned(),

@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::cloud::{self, Cloud, Outcome};
 use crate::control;
+use crate::credentials::Credentials;
 
 /// `wait` answers no later than this, done or not.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
@@ -44,8 +45,8 @@ impl Server {
     /// `strict`: requests need a token that the server issued, or that the key of its service account signed. Errors
     /// where no key can be made.
     pub fn new(strict: bool) -> io::Result<Self> {
-        let cloud = Cloud::new(strict).map_err(|_| io::Error::other("no RSA key could be made"))?;
-        Ok(Self { cloud: Arc::new(Mutex::new(cloud)) })
+        let credentials = Credentials::with_a_key().map_err(|_| io::Error::other("no RSA key could be made"))?;
+        Ok(Self { cloud: Arc::new(Mutex::new(Cloud::new(strict, credentials))) })
     }
 
     /// The key file of the server's service account, as JSON. `origin` is where the server listens, such as

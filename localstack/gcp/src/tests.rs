@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, Outcome, Request};
 use crate::control;
+use crate::credentials::Credentials;
 use crate::filter::Filter;
 
 struct Api(Cloud);
@@ -15,7 +16,7 @@ const RULES: &str = "projects/p/global/firewalls";
 
 impl Api {
     fn new() -> Self {
-        Self(Cloud::new(false).unwrap())
+        Self(Cloud::new(false, Credentials::default()))
     }
 
     fn outcome(&mut self, verb: &str, path: &str, body: &Value) -> Outcome {
@@ -380,6 +381,23 @@ fn a_page_goes_on_behind_an_item_that_was_deleted() {
 }
 
 #[test]
+fn pages_of_the_newest_first_go_on_where_they_ended() {
+    let mut api = Api::new();
+    for name in ["a", "b"] {
+        std::thread::sleep(Duration::from_millis(5));
+        api.insert(rule(json!({ "name": name })));
+    }
+    let path = format!("{RULES}?orderBy=creationTimestamp%20desc&maxResults=2");
+    let (_, page) = api.ask("GET", &path, &Value::Null);
+    assert_eq!((&page["items"][0]["name"], &page["items"][1]["name"]), (&json!("b"), &json!("a")));
+    api.done("DELETE", &format!("{RULES}/a"), &Value::Null);
+    let (_, next) =
+        api.ask("GET", &format!("{path}&pageToken={}", page["nextPageToken"].as_str().unwrap()), &Value::Null);
+    assert_eq!(next["items"].as_array().unwrap().len(), 2);
+    assert!(next["items"][0]["name"].as_str().unwrap().starts_with("default-"), "{next}");
+}
+
+#[test]
 fn an_empty_list_has_no_items() {
     let (_, list) = Api::new().ask("GET", "projects/p/global/operations", &Value::Null);
     assert_eq!((&list["kind"], list.get("items")), (&json!("compute#operationList"), None));
@@ -441,6 +459,6 @@ fn filters_bind_as_they_should() {
         ("name ne (a|b)", false),
         ("missing!=x", true),
     ] {
-        assert_eq!(Filter::read(text).unwrap().takes(&item), takes, "{text}");
+        assert_eq!(Filter::read(text).unwrap().takes(item.as_object().unwrap()), takes, "{text}");
     }
 }
