@@ -190,7 +190,8 @@ fn side(
     for &i in indices {
         let carries = |missing: &PacketSet| !missing.within(&rule(i)).is_empty();
         let fate = match holders[i] {
-            Holder::Others if carries(&missing) => Fate::Join,
+            // What stands in another's resource is theirs alone: ours stands beside it.
+            Holder::Others if observed.rules[i].resource.is_none() && carries(&missing) => Fate::Join,
             Holder::OursAndOthers if out.fates[i] == Fate::Leave && carries(&missing) => Fate::Keep,
             _ => continue,
         };

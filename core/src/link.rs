@@ -8,8 +8,8 @@ use crate::diff::{Wanted, open_outbound};
 use crate::inventory::{EgressMode, Ownership, SecurityGroup};
 use crate::name::{ClusterName, GroupId, NetworkName, Owner};
 use crate::observed::{Observed, ObservedGroup, Ours, Scope, ScopeGroup};
-use crate::pack::Dialect;
-use crate::rule::{Atom, Family, PeerKind, Rule, RulePeer};
+use crate::pack::Pack;
+use crate::rule::{Atom, Cidr, Family, PeerKind, Rule, RulePeer};
 
 /// What to read of a network: its groups, those that their rules name without managing them, those that other networks
 /// refer to by name, and whatever carries a mark of the owner.
@@ -139,8 +139,9 @@ pub fn link<'a>(
     network: &'a DesiredNetwork,
     observed: &'a Observed,
     ours: Ours<'_>,
-    dialect: &Dialect,
+    pack: &dyn Pack,
 ) -> (Vec<Linked<'a>>, Unlinked) {
+    let dialect = pack.dialect();
     let by_text: BTreeMap<&str, &ObservedGroup> =
         observed.groups.iter().flat_map(|g| [(g.name.as_str(), g), (g.id.as_str(), g)]).collect();
     let find = |text: &str| by_text.get(text).copied();
@@ -171,24 +172,35 @@ pub fn link<'a>(
                     let text = network.atoms.text(atom);
                     let named = matches!(SecurityGroup::parse(text), Ok(SecurityGroup::Name(_)));
                     let known = managed.contains(&atom) || network.elsewhere.contains_key(&atom);
+                    let known = known || dialect.groups_are_implicit;
                     if named && !known && find(text).is_none() && !names_another_account(text) {
                         unlinked.peers.insert(MissingPeer { group: name.to_owned(), peer: text.to_owned() });
                     }
-                    RulePeer::Opaque(PeerKind::Group, resolve(atom), family)
+                    RulePeer::Opaque(pack.reference(text), resolve(atom), family)
                 }
                 other => other,
             };
             for rule in of_peer {
-                for projected in dialect.project(Rule { peer, ..rule.rule }) {
+                let reasons = &rule.reasons;
+                let known = rule.rule.peer.group().and_then(|g| Some((g, desired.addresses.get(&g)?)));
+                let asked = Rule { peer, ..rule.rule };
+                let ranges = known.and_then(|(peer, known)| {
+                    let unsayable = pack.unsayable(&asked, name, network.atoms.text(peer)).is_some();
+                    if unsayable { in_ranges(asked, known) } else { None }
+                });
+                for rule in ranges.iter().flatten() {
+                    wanted.rules.push(DesiredRule { rule: *rule, reasons: reasons.clone() });
+                }
+                for projected in dialect.project(asked).filter(|_| ranges.is_none()) {
                     if by_range {
                         let needs = rule.rule.peer.family();
                         let family = families.entry(projected).or_insert(needs);
                         *family = if family.contains(needs) { *family } else { Family::Both };
                     }
-                    if let Some(known) = rule.rule.peer.group().and_then(|g| desired.addresses.get(&g)) {
+                    if let Some((_, known)) = known {
                         wanted.addresses.insert(projected, known.clone());
                     }
-                    wanted.rules.push(DesiredRule { rule: projected, reasons: rule.reasons.clone() });
+                    wanted.rules.push(DesiredRule { rule: projected, reasons: reasons.clone() });
                 }
             }
         }
@@ -198,9 +210,10 @@ pub fn link<'a>(
             known.retain(|cidr| needs.contains(cidr.family()));
             needs.each().iter().all(|family| known.iter().any(|cidr| cidr.family() == *family))
         });
-        let ours_from_the_start = observed.is_none_or(|g| g.made_by(ours));
-        if desired.egress == EgressMode::Open && ours_from_the_start {
-            let mut open = open_outbound(desired.family);
+        let ours_from_the_start = observed.is_none_or(|g| g.made_by(ours) || !g.exists(dialect));
+        let denied = observed.is_some_and(|g| g.denied().next().is_some());
+        if desired.egress == EgressMode::Open && (ours_from_the_start || denied) {
+            let mut open = if denied { dialect.default_rules.clone() } else { open_outbound(desired.family) };
             open.retain(|o| wanted.rules.iter().all(|r| r.rule != *o));
             wanted.rules.extend(open.into_iter().map(|rule| DesiredRule { rule, reasons: Arc::default() }));
         }
@@ -208,6 +221,14 @@ pub fn link<'a>(
         linked.push(Linked { desired, observed, atom, wanted });
     }
     (linked, unlinked)
+}
+
+/// The rule for a group's addresses; `None` where they aren't known in every family that it has.
+fn in_ranges(rule: Rule, known: &[Cidr]) -> Option<Vec<Rule>> {
+    let families = rule.peer.family();
+    let known: Vec<Cidr> = known.iter().copied().filter(|cidr| families.contains(cidr.family())).collect();
+    let all = families.each().iter().all(|family| known.iter().any(|cidr| cidr.family() == *family));
+    all.then(|| known.into_iter().map(|cidr| Rule { peer: RulePeer::Addresses(cidr), ..rule }).collect())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::inventory::{Ownership, SecurityGroup};
 use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
+use crate::pack::Dialect;
 use crate::rule::{Atom, Direction, Family, Rule};
 use crate::writer::{Suspects, suspects};
 
@@ -88,6 +89,8 @@ pub struct Observed {
     pub denies: Vec<Deny>,
     /// Names that no new resource can have, where the cloud's own objects have names.
     pub taken: BTreeSet<Arc<str>>,
+    /// What a person should know about the reading.
+    pub notes: Vec<String>,
 }
 
 /// A group as the cloud has it.
@@ -206,6 +209,34 @@ impl ObservedGroup {
         self.rules.iter().map(move |rule| Claim::of(&rule.marks, &rule.description, &suspects, ours))
     }
 
+    /// A group without resources: only what the cloud gives to every group.
+    pub fn without_resources(name: &GroupName, atom: Atom, dialect: &Dialect) -> Self {
+        Self {
+            atom,
+            id: GroupId::new(name.as_str()).expect("a group's name is an id as well: both take the same texts"),
+            name: name.clone(),
+            description: String::new(),
+            marks: Vec::new(),
+            revision: None,
+            rules: dialect.default_rules.iter().map(|rule| ObservedRule::plain(*rule)).collect(),
+            resources: Vec::new(),
+        }
+    }
+
+    /// Whether it is there: a group that is but a name is, while a resource is for it.
+    pub fn exists(&self, dialect: &Dialect) -> bool {
+        !dialect.groups_are_implicit || !self.resources.is_empty()
+    }
+
+    /// The families whose outbound traffic a resource of ours denies.
+    pub fn denied(&self) -> impl Iterator<Item = Family> {
+        let in_force = self.resources.iter().filter(|resource| !resource.disabled);
+        in_force.filter_map(|resource| match resource.holds {
+            Holds::Denial(family) => Some(family),
+            Holds::Rules => None,
+        })
+    }
+
     /// How the group stands to us: what the inventory says, else exclusive where a mark of ours says that we made or
     /// adopted it, else shared.
     pub fn ownership(&self, declared: Option<Ownership>, ours: Ours<'_>) -> Ownership {
@@ -223,6 +254,12 @@ impl ObservedGroup {
     /// Whether rsgsync made it for us, and nobody else's mark is on it: then it is ours to delete.
     pub fn is_only_made_by(&self, ours: Ours<'_>) -> bool {
         self.made_by(ours) && self.other_mark(ours).is_none()
+    }
+
+    /// Whether resources hold it, and all of them carry marks of ours and no other: it goes with them.
+    pub fn is_in_our_resources(&self, ours: Ours<'_>) -> bool {
+        let is_ours = |r: &Resource| !r.marks.is_empty() && r.marks.iter().all(|m| ours.is(&m.mark));
+        !self.resources.is_empty() && self.resources.iter().all(is_ours)
     }
 
     /// A mark that isn't ours: another owner's, or of a cluster that doesn't stand in the inventory.

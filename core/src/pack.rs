@@ -190,7 +190,7 @@ pub fn one_call_a_direction(changes: &GroupChanges, dialect: &Dialect) -> Vec<Ca
 impl StepRule {
     /// A rule without description, marks or reasons.
     pub fn plain(rule: Rule) -> Self {
-        Self { rule, id: None, description: String::new(), marks: Vec::new(), reasons: Arc::default() }
+        Self { rule, id: None, description: String::new(), marks: Vec::new(), reasons: Arc::default(), resource: None }
     }
 }
 

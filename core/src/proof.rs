@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use crate::guard::GuardSet;
 use crate::inventory::Ownership;
 use crate::name::{NetworkName, RuleId};
-use crate::observed::{Claim, ObservedGroup, Ours};
+use crate::observed::{Claim, ObservedGroup, ObservedRule, Ours};
 use crate::plan::{Action, Step, StepId, by_group};
 use crate::rule::{Atom, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
@@ -35,7 +35,7 @@ pub struct GroupCase {
     /// Which.
     pub group: Atom,
     /// Rules that are there before the plan.
-    pub observed: Vec<(Rule, Option<RuleId>)>,
+    pub observed: Vec<Seen>,
     /// Rules that must be let through.
     pub required: Vec<Rule>,
     /// What must not be open to public addresses.
@@ -46,6 +46,17 @@ pub struct GroupCase {
     pub made: bool,
     /// Who claims its rules, by their place in `observed`; nobody claims the others.
     pub claims: BTreeMap<usize, Claim>,
+}
+
+/// A rule that is there before a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// What it lets through.
+    pub rule: Rule,
+    /// Its id, where it is known.
+    pub id: Option<RuleId>,
+    /// The resource that holds it; `None`: the group itself.
+    pub resource: Option<Arc<str>>,
 }
 
 impl GroupCase {
@@ -62,7 +73,7 @@ impl GroupCase {
         Self {
             network,
             group,
-            observed: rules.map(|r| (r.rule, r.id.clone())).collect(),
+            observed: rules.map(Seen::of).collect(),
             required: Vec::new(),
             guards: GuardSet::default(),
             ownership,
@@ -76,6 +87,13 @@ impl GroupCase {
     fn may_remove(&self, at: usize) -> bool {
         let Claim { ours, others, writer } = self.claims.get(&at).copied().unwrap_or_default();
         (self.ownership == Ownership::Exclusive && !writer) || (ours && !others)
+    }
+}
+
+impl Seen {
+    fn of(observed: &ObservedRule) -> Self {
+        let ObservedRule { rule, id, description: _, marks: _, weight: _, resource } = observed;
+        Self { rule: *rule, id: id.clone(), resource: resource.clone() }
     }
 }
 
@@ -278,7 +296,7 @@ fn unknown(case: &Case<'_>, by_group: &BTreeMap<(&NetworkName, Atom), Vec<&Step>
     let mut witnesses = Vec::new();
     for ((network, group), steps) in by_group {
         let there = known.get(&(*network, *group)).map(|case| {
-            let observed = case.observed.iter().map(|(rule, _)| rule);
+            let observed = case.observed.iter().map(|seen| &seen.rule);
             observed.chain(steps.iter().flat_map(|s| s.adds.iter().map(|a| &a.rule))).collect::<BTreeSet<&Rule>>()
         });
         for step in steps.iter().filter(|s| changes_rules(s)) {
@@ -327,7 +345,7 @@ struct GroupProof<'a> {
 impl GroupProof<'_> {
     /// How many required rules hold before, how many at every point, and a witness for those that don't.
     fn required(&self) -> (usize, usize, Vec<Witness>) {
-        let observed = || self.group.observed.iter().map(|(rule, _)| rule);
+        let observed = || self.group.observed.iter().map(|seen| &seen.rule);
         let removers = self.removers();
         let is_gap = |rule: &Rule| {
             let same =
@@ -364,22 +382,35 @@ impl GroupProof<'_> {
 
     /// For each observed rule the steps that take it away.
     fn removers(&self) -> Vec<Vec<&Step>> {
-        let takes = |step: &Step, rule: &Rule, id: &Option<RuleId>| {
+        let takes = |step: &Step, seen: &Seen| {
+            let Seen { rule, id, resource: _ } = seen;
             let same = |r: &&crate::plan::StepRule| r.rule == *rule && (r.id.is_none() || id.is_none() || r.id == *id);
             let whole_group = step.action == Action::DeleteGroup;
             let marks_only = matches!(step.action, Action::SetMarks | Action::UpdateDescriptions);
-            whole_group || (!marks_only && step.removes.iter().any(|r| same(&r)))
+            whole_group || (!marks_only && step.removes.iter().any(|r| same(&r)) && self.is_about(step, seen))
         };
-        let of =
-            |(rule, id): &(Rule, Option<RuleId>)| self.steps.iter().copied().filter(|s| takes(s, rule, id)).collect();
+        let of = |seen: &Seen| self.steps.iter().copied().filter(|s| takes(s, seen)).collect();
         self.group.observed.iter().map(of).collect()
+    }
+
+    /// Whether a step that takes such a rule away means this one: what stands in a resource goes with calls to that resource;
+    /// what the group itself has, with calls to resources that have no such rule.
+    fn is_about(&self, step: &Step, seen: &Seen) -> bool {
+        let Some(resource) = step.resource.as_deref() else { return true };
+        match seen.resource.as_deref() {
+            Some(holder) => holder == resource,
+            None => {
+                let there = |o: &Seen| o.rule == seen.rule && o.resource.as_deref() == Some(resource);
+                !self.group.observed.iter().any(there)
+            }
+        }
     }
 
     /// The step that takes away the last of what lets a packet through that passes before.
     fn cut(&self, packet: &Packet, removers: &[Vec<&Step>]) -> Option<Witness> {
         let observed = self.group.observed.iter().zip(removers);
         let carriers: Vec<&Vec<&Step>> =
-            observed.filter(|((rule, _), _)| carries(rule, packet)).map(|(_, removers)| removers).collect();
+            observed.filter(|(seen, _)| carries(&seen.rule, packet)).map(|(_, removers)| removers).collect();
         if carriers.is_empty() {
             return None;
         }
@@ -402,13 +433,14 @@ impl GroupProof<'_> {
         let last = gone.iter().map(|s| s.id).max()?;
         let done: BTreeSet<StepId> = gone.iter().flat_map(|s| self.closures.get(s.id)).collect();
         let in_state = || self.steps.iter().filter(|s| done.contains(&s.id) && changes_rules(s));
-        // What any other step takes away does not count, unless it surely did so before.
+        // What any other step takes away, out of the same resource, does not count, unless it surely did so before.
         let stands = |step: &Step, rule: &Rule| {
             let before: BTreeSet<StepId> = self.closures.get(step.id).collect();
             let takes = |s: &&&Step| {
                 s.id != step.id
                     && s.action != Action::DeleteGroup
                     && changes_rules(s)
+                    && (s.resource == step.resource || s.resource.is_none() || step.resource.is_none())
                     && s.removes.iter().any(|r| r.rule == *rule)
             };
             carries(rule, packet) && self.steps.iter().filter(takes).all(|s| before.contains(&s.id))
@@ -425,7 +457,7 @@ impl GroupProof<'_> {
             return Vec::new();
         }
         let mut known: Vec<&Rule> =
-            self.group.observed.iter().map(|(rule, _)| rule).chain(&self.group.required).collect();
+            self.group.observed.iter().map(|seen| &seen.rule).chain(&self.group.required).collect();
         known.sort_unstable();
         let mut out = Vec::new();
         for step in adding {
@@ -449,7 +481,7 @@ impl GroupProof<'_> {
         let exempt: Vec<Rule> = self.group.guards.exempt.iter().map(range).collect();
         let private = PRIVATE_RANGES.iter().copied().chain(self.case.trusted.iter().copied());
         // What is open already does not open.
-        let there = self.group.observed.iter().map(|(rule, _)| *rule);
+        let there = self.group.observed.iter().map(|seen| seen.rule);
         let private = private.map(|cidr| rule(RulePeer::Addresses(cidr), Traffic::ALL));
         let harmless: Vec<Rule> = private.chain(exempt).chain(there).collect();
         for step in self.steps.iter().filter(|s| changes_rules(s)) {
@@ -482,7 +514,7 @@ impl GroupProof<'_> {
     /// The groups that its rules refer to, before the plan or by an addition.
     fn peers(&self) -> BTreeSet<Atom> {
         let added = self.steps.iter().flat_map(|s| &s.adds).map(|a| &a.rule);
-        let rules = self.group.observed.iter().map(|(rule, _)| rule).chain(added);
+        let rules = self.group.observed.iter().map(|seen| &seen.rule).chain(added);
         rules.filter_map(|rule| rule.peer.group()).collect()
     }
 
@@ -495,13 +527,13 @@ impl GroupProof<'_> {
         }
         let mut out = Vec::new();
         if let Some(delete) = self.steps.iter().find(|s| s.action == Action::DeleteGroup && !self.group.made) {
-            let packet = self.group.observed.first().map(|(rule, _)| one_of(rule));
+            let packet = self.group.observed.first().map(|seen| one_of(&seen.rule));
             out.push(self.witness(Fault::NotOurs, delete.id, packet));
         }
-        for (at, ((rule, _), removers)) in self.group.observed.iter().zip(self.removers()).enumerate() {
+        for (at, (seen, removers)) in self.group.observed.iter().zip(self.removers()).enumerate() {
             let removal = removers.iter().find(|s| s.action != Action::DeleteGroup);
             if let Some(step) = removal.filter(|_| !self.group.may_remove(at)) {
-                out.push(self.witness(Fault::NotOurs, step.id, one_of(rule)));
+                out.push(self.witness(Fault::NotOurs, step.id, one_of(&seen.rule)));
             }
         }
         out
@@ -516,7 +548,8 @@ impl GroupProof<'_> {
         let before: BTreeSet<StepId> = self.closures.get(delete.id).collect();
         let stays = |removers: &[&Step]| !removers.iter().any(|s| before.contains(&s.id));
         let observed = self.group.observed.iter().zip(self.removers());
-        let left = observed.filter(|((rule, _), removers)| refers(rule) && stays(removers)).map(|((rule, _), _)| rule);
+        let left =
+            observed.filter(|(seen, removers)| refers(&seen.rule) && stays(removers)).map(|(seen, _)| &seen.rule);
         let added =
             self.steps.iter().filter(|s| changes_rules(s)).flat_map(|s| &s.adds).map(|a| &a.rule).filter(|r| refers(r));
         let rule = left.chain(added).next()?;

@@ -9,7 +9,9 @@ use rsgsync_core::document::{WitnessEntry, peer_entry};
 use rsgsync_core::flow::{End, Flow, Reason, Unopened, Why, WithoutMembers};
 use rsgsync_core::name::NetworkName;
 use rsgsync_core::observed::ObservedRule;
-use rsgsync_core::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule, by_group};
+use rsgsync_core::plan::{
+    Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, Prune, Step, StepRule, by_group, moved,
+};
 use rsgsync_core::rule::{Atom, Direction, Rule};
 use rsgsync_core::world::world;
 use similar::{ChangeTag, TextDiff};
@@ -84,7 +86,7 @@ fn adoptions(out: &mut String, plan: &Plan, by_group: &BTreeMap<(&NetworkName, A
     for network in &plan.networks {
         for group in network.groups.iter().filter(|g| g.status == GroupStatus::Adopt) {
             let of_group = by_group.get(&(&network.network.name, group.atom)).into_iter().flatten();
-            let goes: usize = of_group.filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
+            let (_, goes) = changed_rules(&of_group.copied().collect::<Vec<_>>());
             let name = escape(network.group_name(group.atom));
             let _ = writeln!(
                 out,
@@ -149,12 +151,19 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
     };
     let _ = write!(out, "\n{} {}", paint(style, sign), paint(BOLD, network.group_name(group.atom)));
     let _ = writeln!(out, "  {}", escape(&summary(network, group, steps)));
+    let moved = moved(steps);
     for step in steps {
         let line = |sign, rule: &StepRule, why: String| rule_line(network, sign, &rule.rule, &why);
         match step.action {
             Action::AddRules | Action::ReplaceRules | Action::RemoveRules => {
-                step.adds.iter().for_each(|r| out.push_str(&line('+', r, why_added(r))));
-                step.removes.iter().for_each(|r| out.push_str(&line('−', r, why_removed(group, r))));
+                step.adds
+                    .iter()
+                    .filter(|r| !moved.contains(&r.rule))
+                    .for_each(|r| out.push_str(&line('+', r, why_added(r))));
+                step.removes
+                    .iter()
+                    .filter(|r| !moved.contains(&r.rule))
+                    .for_each(|r| out.push_str(&line('−', r, why_removed(group, r))));
             }
             Action::SetMarks => {
                 for mark in &step.group_unmarks {
@@ -174,12 +183,11 @@ fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan, ste
 }
 
 fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> String {
-    let added: usize = steps.iter().filter(|s| s.action == Action::AddRules).map(|s| s.adds.len()).sum();
-    let removed: usize = steps.iter().filter(|s| s.action == Action::RemoveRules).map(|s| s.removes.len()).sum();
+    let (added, removed) = changed_rules(steps);
     let mut parts = Vec::new();
     match group.status {
         GroupStatus::Create => {
-            let own = group.rules_after - added;
+            let own = group.rules_after.saturating_sub(added);
             let own = if own > 0 { format!(" and {own} of the cloud's own") } else { String::new() };
             parts.push(format!("new group · {}{own}", count(added, "rule")));
         }
@@ -194,6 +202,15 @@ fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> String 
         parts.push(format!("quota {} of {} {}", quota.used, quota.of, quota.what));
     }
     parts.join(" · ")
+}
+
+/// How many rules steps of one group add and remove.
+fn changed_rules(steps: &[&Step]) -> (usize, usize) {
+    let moved = moved(steps);
+    let of = |rules: &[StepRule]| rules.iter().filter(|r| !moved.contains(&r.rule)).count();
+    let changing = |s: &&&Step| matches!(s.action, Action::AddRules | Action::ReplaceRules | Action::RemoveRules);
+    let changing = || steps.iter().filter(changing);
+    (changing().map(|s| of(&s.adds)).sum(), changing().map(|s| of(&s.removes)).sum())
 }
 
 fn id(network: &NetworkPlan, group: &GroupPlan) -> String {

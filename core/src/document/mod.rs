@@ -211,6 +211,9 @@ pub struct RuleEntry {
     pub description: String,
     /// Why.
     pub reasons: Arc<[Reason]>,
+    /// The resource that holds it, as observed. Absent: none, or it is yet to be added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
     /// Of a step: the marks of ours that it gets or loses. Observed, in a shared group: all that it carries. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,

@@ -1,6 +1,7 @@
 //! A saved plan is read back, and proved again without asking the planner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -177,7 +178,8 @@ fn observed(document: &Document, names: &mut Names) -> Result<Vec<(NetworkName, 
             let place = format!("{place}.rules[{k}]");
             let (rule, id) = (rule(r, &place, &entry.network, names)?, rule_id(r));
             let (description, marks) = (r.description.clone(), marks(&r.marks, &place)?);
-            rules.push(ObservedRule { rule, id, description, marks, weight: 1, resource: None });
+            let resource = r.resource.as_deref().map(Arc::from);
+            rules.push(ObservedRule { rule, id, description, marks, weight: 1, resource });
         }
         let marks = entry.marks.iter().map(|text| group_mark(text, &place)).collect::<Result<Vec<_>, _>>()?;
         let group = ObservedGroup {
@@ -272,7 +274,8 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
             let place = format!("{place}.{key}[{i}]");
             let (rule, id, marks) = (rule(r, &place, &entry.network, names)?, rule_id(r), marks(&r.marks, &place)?);
             let (description, reasons) = (r.description.clone(), r.reasons.clone());
-            Ok(StepRule { rule, id, description, marks, reasons })
+            let resource = r.resource.as_deref().map(Arc::from);
+            Ok(StepRule { rule, id, description, marks, reasons, resource })
         };
         rules.iter().enumerate().map(read).collect()
     };
@@ -340,6 +343,7 @@ fn rule(entry: &RuleEntry, place: &str, network: &NetworkName, names: &mut Names
         peer,
         description: _,
         reasons: _,
+        resource: _,
         marks: _,
     } = entry;
     let families = [Family::Ipv4, Family::Ipv6, Family::Both];

@@ -15,7 +15,7 @@ use crate::flow::{End, Flow};
 use crate::guard::{Guard, GuardsInForce};
 use crate::name::NetworkName;
 use crate::observed::{Limit, Limits, Observed};
-use crate::plan::{Action, GroupStatus, NetworkPlan, Plan, Step, StepRule};
+use crate::plan::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, Step, StepRule, by_group, moved};
 use crate::proof::{ASSUMPTIONS, Fault, Packet, PacketPeer, Witness};
 use crate::rule::{Atom, Direction, Family, PeerKind, Rule, RulePeer};
 use crate::traffic::Traffic;
@@ -86,8 +86,11 @@ pub fn drift(plan: &Plan) -> Vec<DriftEntry> {
             }
         }
     }
+    let moved: BTreeMap<_, BTreeSet<Rule>> =
+        by_group(&plan.steps).into_iter().map(|(place, steps)| (place, moved(&steps))).collect();
     for step in &plan.steps {
         let Some(network) = plan.networks.iter().find(|n| n.network.name == step.network) else { continue };
+        let stays = |rule: &&StepRule| moved.get(&(&step.network, step.group)).is_some_and(|m| m.contains(&rule.rule));
         let entry = |kind: &str, rule: &StepRule| DriftEntry {
             network: step.network.clone(),
             security_group: network.group_name(step.group).to_owned(),
@@ -95,10 +98,10 @@ pub fn drift(plan: &Plan) -> Vec<DriftEntry> {
             rule: Some(step_rule_entry(rule, network)),
         };
         if matches!(step.action, Action::AddRules | Action::ReplaceRules) {
-            out.extend(step.adds.iter().map(|rule| entry("missing", rule)));
+            out.extend(step.adds.iter().filter(|r| !stays(r)).map(|rule| entry("missing", rule)));
         }
         if matches!(step.action, Action::RemoveRules | Action::ReplaceRules) {
-            out.extend(step.removes.iter().map(|rule| entry("unexpected", rule)));
+            out.extend(step.removes.iter().filter(|r| !stays(r)).map(|rule| entry("unexpected", rule)));
         }
     }
     out
@@ -164,6 +167,8 @@ fn quotas(observed: &Observed) -> BTreeMap<String, QuotaEntry> {
 
 fn group_entries(network: &NetworkPlan) -> Vec<GroupEntry> {
     let mut entries = Vec::new();
+    // A group that is but a name is there before anything is made for it.
+    let there = |group: &GroupPlan| network.observed_group(group.atom).filter(|_| group.status != GroupStatus::Create);
     for group in &network.groups {
         let of_orphan = network.orphans.iter().filter(|o| o.atom == group.atom).flat_map(|o| &o.marks);
         let of_orphan = of_orphan.map(|m| (&m.mark.cluster, None));
@@ -173,7 +178,7 @@ fn group_entries(network: &NetworkPlan) -> Vec<GroupEntry> {
             cluster: cluster.clone(),
             group: member.cloned(),
             security_group: network.group_name(group.atom).to_owned(),
-            id: network.observed_group(group.atom).map(|g| g.id.to_string()),
+            id: there(group).map(|g| g.id.to_string()),
             ownership: group.ownership.as_str().to_owned(),
             status: group.status,
             rules_before: group.rules_before,
@@ -228,6 +233,7 @@ fn step_rule_entry(rule: &StepRule, network: &NetworkPlan) -> RuleEntry {
         id: rule.id.as_ref().map(ToString::to_string),
         description: rule.description.clone(),
         reasons: rule.reasons.clone(),
+        resource: rule.resource.as_deref().map(str::to_owned),
         marks: rule.marks.iter().map(ToString::to_string).collect(),
         ..rule_entry(&rule.rule, network)
     }
@@ -246,6 +252,7 @@ pub fn rule_entry(rule: &Rule, network: &NetworkPlan) -> RuleEntry {
         peer: peer_entry(rule.peer, network),
         description: String::new(),
         reasons: Arc::default(),
+        resource: None,
         marks: Vec::new(),
     }
 }
@@ -294,6 +301,7 @@ fn observed_entries(plan: &Plan, touched: &BTreeSet<(&NetworkName, Atom)>) -> Ve
             let rules = group.rules.iter().map(|r| RuleEntry {
                 id: r.id.as_ref().map(ToString::to_string),
                 description: r.description.clone(),
+                resource: r.resource.as_deref().map(str::to_owned),
                 marks: r.marks.iter().map(ToString::to_string).collect(),
                 ..rule_entry(&r.rule, network)
             });

@@ -75,7 +75,8 @@ impl Back<'_> {
             before.iter().filter(|m| ours.is(&m.mark) && m.origin != Origin::Joined).map(|m| m.mark.clone()).collect();
         let restored = |rule: &ObservedRule| {
             let marks = if rule.marks.is_empty() { taken.clone() } else { mine(&rule.marks) };
-            StepRule { id: None, reasons: because("was there before the run"), ..step_rule(rule, marks) }
+            let reasons = because("was there before the run");
+            StepRule { id: None, resource: None, reasons, ..step_rule(rule, marks) }
         };
         let removed = |rule: &ObservedRule| StepRule {
             reasons: because("the run added it"),
@@ -99,6 +100,9 @@ impl Back<'_> {
             descriptions: described.collect(),
             ..GroupChanges::default()
         };
+        let holds = if before.iter().any(|m| ours.is(&m.mark)) { before } else { &group.marks };
+        let holds = holds.iter().filter(|m| ours.is(&m.mark));
+        changes.marks = holds.map(|m| (m.mark.clone(), m.origin)).collect();
         if let Some(before) = undo.before {
             if undo.remade {
                 changes.create = Some(before.description.clone());

@@ -8,6 +8,7 @@ use super::draft::Draft;
 use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, doomed, orphans, pruned};
+use super::shadow::shadowed;
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, ids_lost};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
@@ -76,9 +77,10 @@ pub fn plan(
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let mut draft = Draft::of(&inputs);
     let whereabouts = whereabouts(&inputs, &desired, |group| options.select(group));
-    for input in inputs {
+    for mut input in inputs {
+        let mut wish = desired.networks.remove(&input.network.name).unwrap_or_default();
+        always_there(&mut input, wish.groups.iter().map(|g| (g.security_group.as_str(), g.atom)));
         let name = &input.network.name;
-        let mut wish = desired.networks.remove(name).unwrap_or_default();
         let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
         let lost = settle_references(&mut wish, account, &whereabouts);
         desired.unopened.extend(not_there(inventory, name, &wish, lost));
@@ -86,15 +88,15 @@ pub fn plan(
             draft.networks.push(network_plan(input, wish, Vec::new(), Vec::new()));
             continue;
         };
-        let dialect = input.pack.dialect();
-        let (linked, unlinked) = link(&wish, observed, ours, dialect);
+        let (linked, unlinked) = link(&wish, observed, ours, input.pack);
         draft.errors.extend(unlinked_errors(name, unlinked));
         let orphaned = orphans(inventory, observed, &linked, ours);
-        let doomed = if options.prunes() { doomed(&orphaned) } else { BTreeSet::new() };
+        let deletes = options.prunes() && !input.pack.dialect().groups_are_implicit;
+        let doomed = if deletes { doomed(&orphaned) } else { BTreeSet::new() };
         let mut groups = Vec::new();
         for linked in linked {
             let existing = linked.observed;
-            let made = match group(linked, &input, observed, ours, options, &doomed) {
+            let made = match group(linked, &input, observed, &wish.atoms, ours, options, &doomed) {
                 Ok(made) => made,
                 Err(error) => {
                     draft.errors.push(error);
@@ -119,6 +121,8 @@ pub fn plan(
     }
     let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
     let mut notes: Vec<String> = adopted_from(&networks).collect();
+    notes.extend(networks.iter().filter_map(|n| n.observed.as_ref().ok()).flat_map(|o| o.notes.iter().cloned()));
+    notes.extend(shadowed(&networks));
     notes.extend(ids_lost(&networks, &steps));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
     let blast = blast(&networks, &steps, options.max_removals);
@@ -155,6 +159,23 @@ pub(super) fn same_places(inputs: &[NetworkInput<'_>]) -> Vec<PlanError> {
     errors
 }
 
+/// Sets groups that are but names beside those that were read: such a group is always there, if only with what the cloud
+/// gives to every group.
+pub(super) fn always_there<'a>(input: &mut NetworkInput<'_>, groups: impl Iterator<Item = (&'a str, Atom)>) {
+    let (dialect, Ok(observed)) = (input.pack.dialect(), &mut input.observed) else { return };
+    if !dialect.groups_are_implicit {
+        return;
+    }
+    for (name, atom) in groups {
+        if let Ok(name) = GroupName::new(name)
+            && observed.groups.iter().all(|group| group.name != name)
+        {
+            observed.groups.push(ObservedGroup::without_resources(&name, atom, dialect));
+        }
+    }
+    observed.groups.sort_by(|a, b| a.id.cmp(&b.id));
+}
+
 /// Where groups are that other networks may refer to: what was read, and those of the rest that are `to_be_made`.
 pub(super) fn whereabouts(
     inputs: &[NetworkInput<'_>],
@@ -162,8 +183,9 @@ pub(super) fn whereabouts(
     to_be_made: impl Fn(&DesiredGroup) -> bool,
 ) -> BTreeMap<Elsewhere, Whereabouts> {
     let mut all = BTreeMap::new();
-    for NetworkInput { network, observed, .. } in inputs {
-        let Ok(observed) = observed else { continue };
+    // A group that is but a name means nothing in another network.
+    for NetworkInput { network, observed, pack, calls: _ } in inputs {
+        let (Ok(observed), false) = (observed, pack.dialect().groups_are_implicit) else { continue };
         let named = |group: &GroupName| Elsewhere { network: network.name.clone(), group: group.clone() };
         for group in &observed.groups {
             let there = Whereabouts::There { id: group.id.clone(), account: observed.account.clone() };

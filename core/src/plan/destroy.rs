@@ -58,12 +58,13 @@ pub fn destroy(
             settle_references(&mut rest, account, &whereabouts);
             let smaller = smaller(&wish, &rest);
             // A peer that is gone already needs nothing: nothing is added for it.
-            let (linked, _) = link(&wish, observed, ours, input.pack.dialect());
-            let (still, _) = link(&smaller, observed, ours, input.pack.dialect());
+            let (linked, _) = link(&wish, observed, ours, input.pack);
+            let (still, _) = link(&smaller, observed, ours, input.pack);
             let nobody_stays =
                 |l: &Linked<'_>| l.desired.members.iter().all(|(cluster, _)| destroyed.contains(cluster));
             let goes = |l: &&Linked<'_>| nobody_stays(l) && l.observed.is_some_and(|g| g.is_only_made_by(ours));
-            let doomed: BTreeSet<Atom> = linked.iter().filter(goes).map(|l| l.atom).collect();
+            let deletes = !input.pack.dialect().groups_are_implicit;
+            let doomed: BTreeSet<Atom> = linked.iter().filter(|l| deletes && goes(l)).map(|l| l.atom).collect();
             let going = linked.iter().zip(&still).filter_map(|(linked, still)| {
                 let (group, desired) = (linked.observed?, linked.desired);
                 Some(Going {

@@ -171,6 +171,8 @@ pub enum NetworkCount {
     Groups,
     /// Rules of all groups.
     Rules,
+    /// The cloud's own objects that hold rules.
+    Resources,
 }
 
 impl std::fmt::Display for NetworkCount {
@@ -178,6 +180,7 @@ impl std::fmt::Display for NetworkCount {
         f.write_str(match self {
             Self::Groups => "groups",
             Self::Rules => "rules",
+            Self::Resources => "resources",
         })
     }
 }

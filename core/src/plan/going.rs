@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::group::{marks, to_add};
 use super::{Action, GroupPlan, GroupStatus, StepRule};
 use crate::desired::DesiredRule;
-use crate::diff::{Fate, GroupDiff, Wanted, diff};
+use crate::diff::{Fate, GroupDiff, Wanted, diff, open_outbound};
 use crate::inventory::{EgressMode, Ownership};
 use crate::name::{ClusterName, Mark, NodeGroupName};
 use crate::observed::{ObservedGroup, ObservedRule, Ours};
@@ -51,7 +51,7 @@ impl Going<'_> {
         }
         let mut diff = match &self.stays {
             Some(stays) => self.smaller(stays),
-            None => unmarked(self.group, self.ours),
+            None => opened(unmarked(self.group, self.ours), self.group),
         };
         let stuck = release(&mut diff, self.group, self.doomed, self.ours);
         (diff, stuck)
@@ -103,13 +103,16 @@ impl Going<'_> {
         let lacks = |m: &&Mark| !delete && !group_unmarks.is_empty() && group.marks.iter().all(|g| g.mark != **m);
         let group_marks = staying.iter().filter(lacks).filter_map(|m| Some((m.clone(), origin?))).collect();
         let left = group.rules.len() - removes.len() + adds.len();
+        // A group that is but a name goes with the last of its resources.
+        let gone_with_them = !removes.is_empty() && staying.is_empty() && group.is_in_our_resources(self.ours);
+        let marks = staying.iter().filter_map(|m| Some((m.clone(), origin?))).collect();
         let idle = removes.is_empty() && adds.is_empty() && leaves.is_empty() && group_unmarks.is_empty();
         let plan = GroupPlan {
             atom: group.atom,
             security_group: self.security_group.clone(),
             members: self.members.to_vec(),
             ownership: self.ownership,
-            status: match (delete, idle) {
+            status: match (delete || gone_with_them, idle) {
                 (true, _) => GroupStatus::Delete,
                 (_, true) => GroupStatus::InSync,
                 _ => GroupStatus::Change,
@@ -133,6 +136,7 @@ impl Going<'_> {
                 delete,
                 group_marks,
                 group_unmarks,
+                marks,
                 ..GroupChanges::default()
             },
         )
@@ -143,6 +147,14 @@ impl Going<'_> {
 pub(super) fn unmarked(group: &ObservedGroup, ours: Ours<'_>) -> GroupDiff {
     let nothing = Wanted { egress: EgressMode::Strict, ..Wanted::default() };
     diff(&nothing, group, Ownership::Shared, ours)
+}
+
+/// Gives back what resources of ours deny that go.
+fn opened(mut diff: GroupDiff, group: &ObservedGroup) -> GroupDiff {
+    let open = group.denied().flat_map(open_outbound);
+    diff.adds.extend(open.map(|rule| DesiredRule { rule, reasons: Arc::default() }));
+    diff.required.extend(diff.adds.iter().cloned());
+    diff
 }
 
 /// Removes rules of ours that refer to groups which are deleted; gives the groups that rules refer to which stay.
@@ -172,8 +184,8 @@ pub(super) fn release(
 }
 
 pub(super) fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
-    let (id, description) = (rule.id.clone(), rule.description.clone());
-    StepRule { rule: rule.rule, id, description, marks, reasons: Arc::default() }
+    let ObservedRule { rule, id, description, marks: _, weight: _, resource } = rule.clone();
+    StepRule { rule, id, description, marks, reasons: Arc::default(), resource }
 }
 
 /// Groups in an order in which each can be deleted, and the rules that go with each; a circle of references is opened by

@@ -1,10 +1,9 @@
 //! One desired group beside the observed one becomes its part of the plan, and what is to change.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::build::{NetworkInput, PlanOptions};
-use super::going::release;
+use super::going::{release, step_rule};
 use super::quota::{QuotaUse, quota_use};
 use super::waves::{Room, Wave, waves};
 use super::{GroupPlan, GroupStatus, PlanError, StepRule};
@@ -18,7 +17,7 @@ use crate::name::{ClusterName, GroupId, GroupName, Mark, NodeGroupName, Origin, 
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Dialect, GroupChanges};
 use crate::packets::PacketSet;
-use crate::rule::{Atom, Direction, Family, Rule};
+use crate::rule::{Atom, Atoms, Direction, Family, Rule, RulePeer};
 
 /// A group's part of the plan.
 pub(super) struct Made {
@@ -36,6 +35,7 @@ pub(super) fn group(
     mut linked: Linked<'_>,
     input: &NetworkInput<'_>,
     observed: &Observed,
+    atoms: &Atoms,
     ours: Ours<'_>,
     options: &PlanOptions,
     doomed: &BTreeSet<Atom>,
@@ -45,8 +45,9 @@ pub(super) fn group(
     let network = input.network.name.clone();
     let name = desired.security_group.to_string();
     let marks = marks(&desired.members, ours.owner);
+    let there = linked.observed.filter(|group| group.exists(dialect));
     let new_group;
-    let (existing, ownership) = match linked.observed {
+    let (existing, ownership) = match there {
         Some(group) => {
             let ownership = group.ownership(desired.ownership, ours);
             let other = group.other_mark(ours).filter(|_| ownership == Ownership::Exclusive && !options.take_over);
@@ -60,6 +61,10 @@ pub(super) fn group(
         }
         None if desired.ownership == Some(Ownership::Shared) && !desired.create => {
             return Err(PlanError::SharedGroupMissing { network, group: name });
+        }
+        None if dialect.groups_are_implicit => {
+            new_group = linked.observed.cloned().unwrap_or_else(|| brand_new(&linked, dialect, &name));
+            (&new_group, desired.ownership.unwrap_or(Ownership::Exclusive))
         }
         None => {
             new_group = brand_new(&linked, dialect, &name);
@@ -81,45 +86,43 @@ pub(super) fn group(
         rules.map(|(_, rule)| rule)
     };
     let mut changes = GroupChanges { group: Some(linked.atom), ..GroupChanges::default() };
-    let with_marks = |rule: &ObservedRule, marks: Vec<Mark>| StepRule {
-        rule: rule.rule,
-        id: rule.id.clone(),
-        description: rule.description.clone(),
-        marks,
-        reasons: Arc::default(),
-    };
     // A removal says which marks of ours were seen: the provider looks for others' right before.
-    let with_seen = |rule: &ObservedRule| with_marks(rule, rule.marks.iter().filter(|m| ours.is(m)).cloned().collect());
+    let with_seen = |rule: &ObservedRule| step_rule(rule, rule.marks.iter().filter(|m| ours.is(m)).cloned().collect());
     let mut stale = 0;
     if selected {
         changes.adds = diff.adds.iter().map(|add| to_add(add, &marks, dialect)).collect();
         changes.removes = of_fate(&[Fate::Remove]).map(with_seen).collect();
-        changes.joins = of_fate(&[Fate::Join]).map(|r| with_marks(r, marks.clone())).collect();
+        changes.joins = of_fate(&[Fate::Join]).map(|r| step_rule(r, marks.clone())).collect();
         changes.leaves = of_fate(&[Fate::Leave]).map(with_seen).collect();
-        if let Some((add, why)) = changes.adds.iter().find_map(|a| Some((a, input.pack.unsayable(&a.rule, &name, "")?)))
-        {
+        let unsayable = |rule: &Rule| {
+            let peer = if let RulePeer::Opaque(_, atom, _) = rule.peer { atoms.text(atom) } else { "" };
+            input.pack.unsayable(rule, &name, peer)
+        };
+        if let Some((add, why)) = changes.adds.iter().find_map(|a| Some((a, unsayable(&a.rule)?))) {
             let row = add.reasons.first().map(|r| format!("{}/{}", r.profile, r.row)).unwrap_or_default();
             return Err(PlanError::Unsayable { network, group: name, traffic: add.rule.traffic, row, why });
         }
-        if let Some(why) = input.pack.refuses_name(&name).filter(|_| linked.observed.is_none()) {
+        if let Some(why) = input.pack.refuses_name(&name).filter(|_| there.is_none()) {
             return Err(PlanError::NoSuchName { network, group: name, why });
         }
-        if linked.observed.is_none() {
+        if dialect.groups_are_implicit {
+            changes.marks = marks_of_resources(&marks, there, desired.ownership, ours);
+        } else if there.is_none() {
             changes.group_marks = marks.iter().map(|m| (m.clone(), Origin::Made)).collect();
             changes.create = Some(group_description(&linked, ours.owner, &changes.group_marks, dialect));
         } else {
             changes.group_marks = new_group_marks(existing, &marks, desired.ownership, &changes, ours);
-            if options.take_over && ownership == Ownership::Exclusive {
-                let others = existing.marks.iter().map(|m| &m.mark).filter(|m| !ours.is(m));
-                changes.group_unmarks = others.cloned().collect();
-            }
+        }
+        if there.is_some() && options.take_over && ownership == Ownership::Exclusive {
+            let others = existing.marks.iter().map(|m| &m.mark).filter(|m| !ours.is(m));
+            changes.group_unmarks = others.cloned().collect();
         }
         let stale_rules = stale_descriptions(&linked.wanted.rules, existing, &diff, &marks, dialect, ours);
         changes.removes.sort_by(by_rule);
         changes.joins.sort_by(by_rule);
         changes.leaves.sort_by(by_rule);
         let touched = !changes.adds.is_empty() || !changes.removes.is_empty() || options.tidy;
-        if touched && dialect.updates_descriptions && linked.observed.is_some() {
+        if touched && dialect.updates_descriptions && there.is_some() {
             changes.descriptions = stale_rules;
         } else {
             stale = stale_rules.len();
@@ -130,10 +133,12 @@ pub(super) fn group(
     let after = existing.rules.iter().zip(&diff.fates).filter(|(_, f)| !(selected && **f == Fate::Remove));
     let after: Vec<(Rule, u32)> =
         after.map(|(r, _)| (r.rule, r.weight)).chain(changes.adds.iter().map(|a| (a.rule, 1))).collect();
-    let status = match (selected, linked.observed) {
+    let adopts = changes.group_marks.iter().any(|(_, o)| *o == Origin::Adopted)
+        || (added + removed > 0 && changes.marks.iter().any(|new| is_adopted(new, existing)));
+    let status = match (selected, there) {
         (false, _) => GroupStatus::Skipped,
         (_, None) => GroupStatus::Create,
-        _ if changes.group_marks.iter().any(|(_, o)| *o == Origin::Adopted) => GroupStatus::Adopt,
+        _ if adopts => GroupStatus::Adopt,
         _ if added + removed + changes.joins.len() + changes.leaves.len() > 0 => GroupStatus::Change,
         _ => GroupStatus::InSync,
     };
@@ -142,11 +147,11 @@ pub(super) fn group(
         atom: linked.atom,
         security_group: name,
         members: desired.members.clone(),
-        ownership: if linked.observed.is_none() { desired.ownership.unwrap_or(ownership) } else { ownership },
+        ownership: if there.is_none() { desired.ownership.unwrap_or(ownership) } else { ownership },
         status,
         wanted: linked.wanted.rules,
-        rules_before: linked.observed.map_or(0, |g| g.rules.len()),
-        rules_after: after.len(),
+        rules_before: there.map_or(0, |g| g.rules.len() - given(g, dialect)),
+        rules_after: after.len().saturating_sub(given(existing, dialect)),
         quota: quota_use(after.iter().copied(), dialect, &observed.limits),
         outbound_closed: outbound_closed && desired.egress == EgressMode::Open,
         stale_descriptions: stale,
@@ -257,6 +262,11 @@ fn brand_new(linked: &Linked<'_>, dialect: &Dialect, name: &str) -> ObservedGrou
     }
 }
 
+/// How many rules the cloud gives to every group; no object of ours holds them.
+fn given(group: &ObservedGroup, dialect: &Dialect) -> usize {
+    group.rules.iter().filter(|rule| dialect.groups_are_implicit && rule.resource.is_none()).count()
+}
+
 fn tidy(diff: &mut GroupDiff) {
     diff.fates.iter_mut().filter(|fate| **fate == Fate::Redundant).for_each(|fate| *fate = Fate::Remove);
 }
@@ -268,6 +278,7 @@ pub(super) fn to_add(add: &DesiredRule, marks: &[Mark], dialect: &Dialect) -> St
         description: describe(&add.reasons, marks, dialect),
         marks: marks.to_vec(),
         reasons: add.reasons.clone(),
+        resource: None,
     }
 }
 
@@ -297,6 +308,29 @@ fn new_group_marks(
     marks.iter().filter(|m| lacks(has(m))).map(|m| (m.clone(), origin)).collect()
 }
 
+/// The marks of what is made for a group that is but a name, and how we hold it: as so far, else as the inventory says.
+fn marks_of_resources(
+    marks: &[Mark],
+    there: Option<&ObservedGroup>,
+    declared: Option<Ownership>,
+    ours: Ours<'_>,
+) -> Vec<(Mark, Origin)> {
+    let so_far = |group: &ObservedGroup| group.marks.iter().filter(|m| ours.is(&m.mark)).map(|m| m.origin).min();
+    let origin = match there.map(so_far) {
+        None => Origin::Made,
+        Some(Some(origin)) if origin != Origin::Joined => origin,
+        Some(_) if declared == Some(Ownership::Exclusive) => Origin::Adopted,
+        Some(_) => Origin::Joined,
+    };
+    marks.iter().map(|mark| (mark.clone(), origin)).collect()
+}
+
+/// Whether a mark says that a group is taken over which wasn't ours before.
+fn is_adopted((mark, origin): &(Mark, Origin), group: &ObservedGroup) -> bool {
+    let had = group.marks.iter().find(|had| had.mark == *mark).map(|had| had.origin);
+    *origin == Origin::Adopted && had.is_none_or(|had| had == Origin::Joined)
+}
+
 fn by_rule(a: &StepRule, b: &StepRule) -> std::cmp::Ordering {
     (a.rule, &a.id).cmp(&(b.rule, &b.id))
 }
@@ -319,7 +353,8 @@ fn stale_descriptions(
     let alone = |r: &ObservedRule| r.marks.iter().all(|m| ours.is(m));
     let kept = group.rules.iter().zip(&diff.fates);
     let kept = kept.filter(|(r, fate)| **fate == Fate::Keep && !by_the_cloud(&r.rule) && alone(r));
-    let stale = kept.filter_map(|(rule, _)| {
+    // A resource's description is of all its rules.
+    let stale = kept.filter(|(r, _)| r.resource.is_none()).filter_map(|(rule, _)| {
         let want = find(rule.rule)?;
         let description = describe(&want.reasons, marks, dialect);
         (description != rule.description).then(|| StepRule {
@@ -328,6 +363,7 @@ fn stale_descriptions(
             description,
             marks: Vec::new(),
             reasons: want.reasons.clone(),
+            resource: None,
         })
     });
     let mut stale: Vec<StepRule> = stale.collect();

@@ -12,6 +12,7 @@ mod order;
 mod orphan;
 mod quota;
 mod rollback;
+mod shadow;
 mod step;
 mod undo;
 mod waves;
@@ -74,10 +75,16 @@ impl Plan {
 
     /// How many rules are added, how many removed.
     pub fn counts(&self) -> (usize, usize) {
-        let changing =
-            || self.steps.iter().filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions));
-        let adds = changing().filter(|s| s.action != Action::CreateGroup).map(|s| s.adds.len()).sum();
-        (adds, changing().map(|s| s.removes.len()).sum())
+        let (mut adds, mut removes) = (0, 0);
+        for steps in by_group(&self.steps).values() {
+            let moved = moved(steps);
+            let of = |rules: &[StepRule]| rules.iter().filter(|r| !moved.contains(&r.rule)).count();
+            let changing =
+                || steps.iter().filter(|s| !matches!(s.action, Action::SetMarks | Action::UpdateDescriptions));
+            adds += changing().filter(|s| s.action != Action::CreateGroup).map(|s| of(&s.adds)).sum::<usize>();
+            removes += changing().map(|s| of(&s.removes)).sum::<usize>();
+        }
+        (adds, removes)
     }
 }
 

@@ -59,13 +59,14 @@ fn phase(step: &Step) -> u8 {
     match step.action {
         Action::CreateGroup => 0,
         Action::SetMarks if !step.group_marks.is_empty() => 1,
-        Action::AddRules | Action::ReplaceRules => 2,
-        Action::SetMarks if !step.adds.is_empty() => 3,
-        Action::UpdateDescriptions => 4,
-        Action::SetMarks if !step.removes.is_empty() => 5,
-        Action::SetMarks => 7,
-        Action::RemoveRules => 6,
-        Action::DeleteGroup => 8,
+        Action::AddRules => 2,
+        Action::ReplaceRules => 3,
+        Action::SetMarks if !step.adds.is_empty() => 4,
+        Action::UpdateDescriptions => 5,
+        Action::SetMarks if !step.removes.is_empty() => 6,
+        Action::RemoveRules => 7,
+        Action::SetMarks => 8,
+        Action::DeleteGroup => 9,
     }
 }
 
@@ -74,6 +75,7 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
     type At<'a> = (&'a NetworkName, Atom);
     let mut created: BTreeMap<At<'a>, StepId> = BTreeMap::new();
     let mut added: BTreeMap<(At<'a>, Option<Direction>), Vec<StepId>> = BTreeMap::new();
+    let mut replaced: BTreeMap<(At<'a>, Option<Direction>), Vec<StepId>> = BTreeMap::new();
     let mut removed: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
     let mut of_group: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
     let mut released: BTreeMap<At<'a>, Vec<StepId>> = BTreeMap::new();
@@ -88,10 +90,16 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
                 created.insert(here, step.id);
             }
             // A later wave: the earlier one made the room; some clouds count both directions together.
-            Action::AddRules | Action::ReplaceRules => {
+            Action::AddRules => before.extend(removed.get(&here).into_iter().flatten()),
+            // What it takes away no other replacement carries: pack sees to that.
+            Action::ReplaceRules => {
                 before.extend(removed.get(&here).into_iter().flatten());
+                before.extend(added.get(&of_direction).into_iter().flatten());
             }
-            Action::RemoveRules => before.extend(added.get(&of_direction).into_iter().flatten()),
+            Action::RemoveRules => {
+                before.extend(added.get(&of_direction).into_iter().flatten());
+                before.extend(replaced.get(&of_direction).into_iter().flatten());
+            }
             // The group's mark is what finds our rules again: it goes last.
             Action::SetMarks if !step.group_unmarks.is_empty() => {
                 before.extend(of_group.get(&here).into_iter().flatten());
@@ -114,8 +122,11 @@ fn dependencies<'a>(steps: &'a [Step], elsewhere: &'a BTreeMap<Place, Place>) ->
         if step.action == Action::RemoveRules {
             removed.entry(here).or_default().push(step.id);
         }
-        if matches!(step.action, Action::AddRules | Action::ReplaceRules) || phase(step) == 3 {
+        if step.action == Action::AddRules || (step.action == Action::SetMarks && !step.adds.is_empty()) {
             added.entry(of_direction).or_default().push(step.id);
+        }
+        if step.action == Action::ReplaceRules {
+            replaced.entry(of_direction).or_default().push(step.id);
         }
         for group in referred(&step.removes).into_iter().filter(|g| *g != step.group) {
             released.entry(place(group)).or_default().push(step.id);

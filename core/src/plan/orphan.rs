@@ -72,11 +72,12 @@ fn orphan(inventory: &Inventory, group: &ObservedGroup, ours: Ours<'_>) -> Optio
     let marks: Vec<GroupMark> = group.marks.iter().filter(counts).cloned().collect();
     let (prune, rules) = if marks.is_empty() {
         return None;
-    } else if group.is_only_made_by(ours) {
+    } else if group.resources.is_empty() && group.is_only_made_by(ours) {
         (Prune::Delete, group.rules.len())
     } else if marks.iter().any(|m| ours.is(&m.mark)) {
         let fates = unmarked(group, ours).fates;
-        (Prune::Clear, fates.iter().filter(|fate| **fate == Fate::Remove).count())
+        let goes = if group.is_in_our_resources(ours) { Prune::Delete } else { Prune::Clear };
+        (goes, fates.iter().filter(|fate| **fate == Fate::Remove).count())
     } else {
         (Prune::Keep, 0)
     };

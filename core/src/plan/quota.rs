@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::order::GroupCalls;
 use super::{Action, NetworkCount, NetworkPlan, PlanError};
-use crate::observed::Limits;
+use crate::observed::{Holds, Limits, Observed};
 use crate::pack::{Call, Dialect, QuotaCount};
 use crate::rule::{Direction, Family, Rule};
 
@@ -66,9 +66,11 @@ pub(super) fn full_networks(networks: &[NetworkPlan], calls: &[GroupCalls]) -> V
         let adds = calls().flat_map(|c| c.waves.iter().flatten()).map(added).sum();
         let removes = calls().flat_map(|c| c.waves.iter().flatten()).map(removed).sum();
         let (limits, usage) = (&observed.limits, observed.usage);
+        let (made, gone) = resources(observed, calls());
         for (what, limit, before, adds, removes, grows) in [
             (NetworkCount::Groups, limits.groups, usage.groups, creates, deletes, creates),
             (NetworkCount::Rules, limits.rules, usage.rules, adds, removes, calls().map(fullest).sum()),
+            (NetworkCount::Resources, limits.resources, usage.resources, made, gone, made),
         ] {
             let (Some(limit), Some(before)) = (limit, before) else { continue };
             let peak = usize::try_from(before).unwrap_or(usize::MAX).saturating_add(grows);
@@ -79,6 +81,24 @@ pub(super) fn full_networks(networks: &[NetworkPlan], calls: &[GroupCalls]) -> V
         }
     }
     errors
+}
+
+/// How many resources calls make, and how many go with their last rule.
+fn resources<'a>(observed: &Observed, calls: impl Iterator<Item = &'a GroupCalls>) -> (usize, usize) {
+    let (mut made, mut gone) = (0, 0);
+    for GroupCalls { group, waves, .. } in calls {
+        let group = observed.groups.iter().find(|g| g.atom == *group);
+        for call in waves.iter().flatten() {
+            let Some(name) = call.resource.as_deref() else { continue };
+            let held = || group.iter().flat_map(|g| &g.rules).filter(|r| r.resource.as_deref() == Some(name)).count();
+            match group.and_then(|g| g.resources.iter().find(|r| *r.name == *name)).map(|r| r.holds) {
+                None => made += 1,
+                Some(Holds::Denial(_)) => gone += usize::from(call.action == Action::AddRules),
+                Some(Holds::Rules) => gone += usize::from(call.adds.is_empty() && removed(call) >= held()),
+            }
+        }
+    }
+    (made, gone)
 }
 
 /// Rules that are there after a call and were not before.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::back::{Back, new_group};
-use super::build::{NetworkInput, case, network_plan};
+use super::build::{NetworkInput, always_there, case, network_plan};
 use super::draft::{Draft, site};
 use super::going::{deletions_in_order, with_rules};
 use super::group::{in_turns, no_room};
@@ -80,7 +80,10 @@ pub fn rollback(
     let (inputs, all_atoms): (Vec<NetworkInput<'_>>, Vec<Atoms>) = inputs.into_iter().unzip();
     let (mut draft, mut notes) = (Draft::of(&inputs), Vec::new());
     draft.errors.extend(inputs.iter().filter_map(|input| moved(saved, input)));
-    for (input, mut atoms) in inputs.into_iter().zip(all_atoms) {
+    for (mut input, mut atoms) in inputs.into_iter().zip(all_atoms) {
+        let known = saved.observed().filter(|(network, _)| **network == input.network.name);
+        let known: Vec<_> = known.map(|(_, g)| (g.name.as_str(), atoms.intern(g.name.as_str()))).collect();
+        always_there(&mut input, known.into_iter());
         let mut groups = Vec::new();
         if let Ok(observed) = &input.observed {
             let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours);

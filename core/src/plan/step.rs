@@ -1,6 +1,6 @@
 //! A plan: steps, each one API call, in a partial order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::flow::Reason;
@@ -68,6 +68,15 @@ pub fn by_group(steps: &[Step]) -> BTreeMap<(&NetworkName, Atom), Vec<&Step>> {
     groups
 }
 
+/// The rules that steps of one group only move from one resource to another: both added and removed.
+pub fn moved(steps: &[&Step]) -> BTreeSet<Rule> {
+    let of = |action: fn(Action) -> bool| steps.iter().filter(move |s| action(s.action));
+    let adding = of(|action| matches!(action, Action::AddRules | Action::ReplaceRules));
+    let removing = of(|action| matches!(action, Action::RemoveRules | Action::ReplaceRules));
+    let added: BTreeSet<Rule> = adding.flat_map(|s| &s.adds).map(|r| r.rule).collect();
+    removing.flat_map(|s| &s.removes).map(|r| r.rule).filter(|rule| added.contains(rule)).collect()
+}
+
 /// A rule in a step, with all that a call needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepRule {
@@ -81,4 +90,6 @@ pub struct StepRule {
     pub marks: Vec<Mark>,
     /// Why.
     pub reasons: Arc<[Reason]>,
+    /// The resource that holds the observed rule; `None` for what is added.
+    pub resource: Option<Arc<str>>,
 }

@@ -13,6 +13,8 @@ use crate::testing::{atom, cases, network, small_rule, step};
 const NAMES: [&str; 3] = ["web", "db", "etcd"];
 /// The guards' public part of the universe, and what the inventory trusts of it.
 const PUBLIC: [&str; 2] = ["192.0.2.0/28", "2001:db8::/124"];
+/// What rules may stand in; a third name is nobody's yet.
+const RESOURCES: [&str; 2] = ["a", "b"];
 const TRUSTED: &str = "192.0.2.8/29";
 
 /// Single packets: 16 ports of two protocols and one point beyond them each, 16 private and 16 public addresses of each
@@ -107,6 +109,8 @@ struct Standing {
     rule: Rule,
     /// Its place in `observed`.
     observed: Option<usize>,
+    /// The resource that holds it.
+    resource: Option<String>,
     /// The cloud put it there by itself when it made the group.
     by_the_cloud: bool,
 }
@@ -148,7 +152,7 @@ struct Bounds {
 impl Bounds {
     fn of(case: &Case<'_>, group: &GroupCase, universe: &Universe) -> Self {
         let of = |rules: &mut dyn Iterator<Item = Rule>| universe.of(rules.collect::<Vec<_>>().iter());
-        let before = of(&mut group.observed.iter().map(|(rule, _)| *rule));
+        let before = of(&mut group.observed.iter().map(|seen| seen.rule));
         let everything = universe.rows.iter().map(|_| !0).collect();
         let wanted = of(&mut group.required.iter().copied());
         let exempt = group.guards.exempt.iter().map(|(traffic, range)| Rule {
@@ -190,9 +194,10 @@ impl<'a> Walk<'a> {
         let bounds = case.groups.iter().map(|g| Bounds::of(case, g, &universe)).collect();
         let (known, faults, taken) = (HashMap::new(), BTreeSet::new(), HashSet::new());
         let mut walk = Self { case, universe, bounds, known, faults, cut, taken };
-        let standing = |(i, (rule, _)): (usize, &(Rule, Option<RuleId>))| Standing {
-            rule: *rule,
+        let standing = |(i, seen): (usize, &Seen)| Standing {
+            rule: seen.rule,
             observed: Some(i),
+            resource: seen.resource.as_deref().map(str::to_owned),
             by_the_cloud: false,
         };
         let start: State =
@@ -241,9 +246,14 @@ impl<'a> Walk<'a> {
         }
         let Some(rules) = &mut after[place] else { return after };
         rules.retain(|standing| {
-            let id = standing.observed.and_then(|i| group.observed[i].1.clone());
+            let id = standing.observed.and_then(|i| group.observed[i].id.clone());
             let same = |r: &&StepRule| r.rule == standing.rule && (r.id.is_none() || id.is_none() || r.id == id);
-            let goes = step.removes.iter().any(|r| same(&r));
+            let meant = match (&step.resource, &standing.resource) {
+                (Some(resource), Some(holder)) => resource == holder,
+                (Some(resource), None) => !holds(group, resource, &standing.rule),
+                (None, _) => true,
+            };
+            let goes = meant && step.removes.iter().any(|r| same(&r));
             if standing.observed.is_some_and(|i| goes && !ours_to_remove(group, i)) {
                 self.faults.insert(Kind::NotOurs);
             }
@@ -251,9 +261,12 @@ impl<'a> Walk<'a> {
         });
         let by_the_cloud = step.action == Action::CreateGroup;
         for add in &step.adds {
-            match rules.iter_mut().find(|r| r.rule == add.rule) {
+            match rules.iter_mut().find(|r| r.rule == add.rule && r.resource == step.resource) {
                 Some(there) => there.by_the_cloud &= by_the_cloud,
-                None => rules.push(Standing { rule: add.rule, observed: None, by_the_cloud }),
+                None => {
+                    let (rule, resource) = (add.rule, step.resource.clone());
+                    rules.push(Standing { rule, observed: None, resource, by_the_cloud });
+                }
             }
             let to = add.rule.peer.group().map(|peer| self.case.groups.iter().position(|g| g.group == peer));
             if to.flatten().is_some_and(|to| to != place && state[to].is_none()) {
@@ -311,7 +324,7 @@ impl<'a> Walk<'a> {
         let group = &self.case.groups[place];
         let step = self.case.steps.iter().find(|s| s.id == witness.step).unwrap();
         let Some(packet) = witness.packet else { return group.observed.is_empty() };
-        let before = group.observed.iter().any(|(rule, _)| lets(rule, &packet));
+        let before = group.observed.iter().any(|seen| lets(&seen.rule, &packet));
         let passes = |state: &State| state[place].iter().flatten().any(|r| lets(&r.rule, &packet));
         let adds = step.group == witness.group && step.adds.iter().any(|a| lets(&a.rule, &packet));
         match &witness.fault {
@@ -334,10 +347,15 @@ impl<'a> Walk<'a> {
                 adds && forbidden && !before && !exempt && !private
             }
             Fault::Referenced => step.action == Action::DeleteGroup,
-            Fault::NotOurs => before && group.observed.iter().any(|(rule, _)| lets(rule, &packet)),
+            Fault::NotOurs => before && group.observed.iter().any(|seen| lets(&seen.rule, &packet)),
             Fault::RemovedTwice | Fault::Unknown => false,
         }
     }
+}
+
+/// Whether a resource held such a rule before the plan.
+fn holds(group: &GroupCase, resource: &str, rule: &Rule) -> bool {
+    group.observed.iter().any(|seen| seen.rule == *rule && seen.resource.as_deref() == Some(resource))
 }
 
 fn is_gap(case: &Case<'_>, group: &GroupCase, rule: &Rule) -> bool {
@@ -403,6 +421,7 @@ prop_compose! {
         made in prop::bool::weighted(0.8),
         claims in prop::collection::vec(prop::option::weighted(0.4, any_claim()), 4),
         guards in any_guards(),
+        holders in prop::option::weighted(0.4, prop::collection::vec(0usize..3, 5)),
     ) -> GroupCase {
         let mut rules: Vec<(Rule, bool)> = observed;
         rules.sort();
@@ -414,7 +433,13 @@ prop_compose! {
             rules.push(rules[at]);
         }
         let id = |i: usize| RuleId::new(&format!("r{i}")).ok();
-        let observed: Vec<_> = rules.iter().enumerate().map(|(i, (rule, has))| (*rule, id(i).filter(|_| *has))).collect();
+        let holder = |i: usize| Some(Arc::from(*RESOURCES.get(holders.as_ref()?[i])?));
+        let seen = |(i, (rule, has)): (usize, &(Rule, bool))| Seen {
+            rule: *rule,
+            id: id(i).filter(|_| *has),
+            resource: holder(i),
+        };
+        let observed: Vec<Seen> = rules.iter().enumerate().map(seen).collect();
         let again = again.iter().filter(|_| !rules.is_empty()).map(|i| rules[i.index(rules.len())].0);
         let required: BTreeSet<Rule> = again.chain(fresh).collect();
         let claims = claims.into_iter().enumerate().filter_map(|(i, claim)| Some((i, claim?)));
@@ -439,12 +464,21 @@ struct Draft {
     picks: Vec<Index>,
     fresh: Rule,
     waits: u8,
+    resource: u8,
 }
 
 fn any_draft() -> impl Strategy<Value = Draft> {
     let waits = prop_oneof![Just(0xFF), any::<u8>()];
-    (0usize..3, 0u8..16, prop::collection::vec(any::<Index>(), 1..3), any_rule(), waits)
-        .prop_map(|(group, does, picks, fresh, waits)| Draft { group: group % 2 * group, does, picks, fresh, waits })
+    (0usize..3, 0u8..16, prop::collection::vec(any::<Index>(), 1..3), any_rule(), waits, 0u8..3).prop_map(
+        |(group, does, picks, fresh, waits, resource)| Draft {
+            group: group % 2 * group,
+            does,
+            picks,
+            fresh,
+            waits,
+            resource,
+        },
+    )
 }
 
 /// A case without its steps, and the steps.
@@ -471,6 +505,8 @@ fn draw(groups: &[GroupCase], drafts: &[Draft], takes_back: bool) -> Vec<Step> {
     let mut deleted: BTreeSet<usize> = BTreeSet::new();
     for (i, draft) in drafts.iter().enumerate() {
         let (at, group) = (draft.group, &groups[draft.group]);
+        let in_resources = group.observed.iter().any(|seen| seen.resource.is_some());
+        let resource = in_resources.then(|| ["a", "b", "c"][usize::from(draft.resource)].to_owned());
         let mut removes: Vec<StepRule> = Vec::new();
         let mut adds: Vec<StepRule> = Vec::new();
         let add = |pick: &Index| match group.required.len() {
@@ -479,11 +515,17 @@ fn draw(groups: &[GroupCase], drafts: &[Draft], takes_back: bool) -> Vec<Step> {
         };
         let mut remove = |pick: &Index| {
             let place = pick.index(group.observed.len().max(1));
-            let (rule, id) = group.observed.get(place)?;
+            let Seen { rule, id, resource: holder } = group.observed.get(place)?;
+            let here = match (&resource, holder) {
+                (Some(resource), Some(holder)) => *resource == **holder,
+                (Some(resource), None) => !holds(group, resource, rule),
+                (None, _) => true,
+            };
             // Without its id, a rule means all that are equal.
-            let equal: Vec<usize> = (0..group.observed.len()).filter(|i| group.observed[*i].0 == *rule).collect();
+            let equal = |i: &usize| group.observed[*i].rule == *rule && group.observed[*i].resource == *holder;
+            let equal: Vec<usize> = (0..group.observed.len()).filter(equal).collect();
             let places = if id.is_some() { vec![place] } else { equal };
-            let new = places.iter().all(|place| taken.insert((at, *place)));
+            let new = here && places.iter().all(|place| taken.insert((at, *place)));
             new.then(|| StepRule { id: id.clone(), ..StepRule::plain(*rule) })
         };
         let action = match draft.does {
@@ -509,7 +551,7 @@ fn draw(groups: &[GroupCase], drafts: &[Draft], takes_back: bool) -> Vec<Step> {
                 Action::ReplaceRules
             }
             13 => {
-                let rules = group.observed.iter().map(|(rule, _)| StepRule::plain(*rule));
+                let rules = group.observed.iter().map(|seen| StepRule::plain(seen.rule));
                 removes.extend(rules);
                 Action::SetMarks
             }
@@ -530,12 +572,14 @@ fn draw(groups: &[GroupCase], drafts: &[Draft], takes_back: bool) -> Vec<Step> {
         let waits_for = |s: &&Step| draft.waits & (1 << (s.id.0 % 8)) != 0;
         let depends_on = steps.iter().filter(waits_for).map(|s| s.id).collect();
         let plain = step(0, NAMES[at], action, &[], &[], &[]);
-        steps.push(Step { id, depends_on, adds, removes, ..plain });
+        let resource = resource.filter(|_| !matches!(action, Action::CreateGroup | Action::DeleteGroup));
+        steps.push(Step { id, depends_on, resource, adds, removes, ..plain });
     }
     if !takes_back {
         // Neither may a step put back what another takes away, nor fill a group that goes.
         for i in 0..steps.len() {
-            let others = steps.iter().filter(|s| s.id != steps[i].id && s.group == steps[i].group && changes_rules(s));
+            let same_place = |s: &&Step| s.group == steps[i].group && s.resource == steps[i].resource;
+            let others = steps.iter().filter(|s| s.id != steps[i].id && changes_rules(s)).filter(same_place);
             let taken: BTreeSet<Rule> = others.flat_map(|s| &s.removes).map(|r| r.rule).collect();
             let goes = deleted.iter().any(|at| groups[*at].group == steps[i].group);
             steps[i].adds.retain(|add| !goes && !taken.contains(&add.rule));

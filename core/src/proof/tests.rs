@@ -4,8 +4,13 @@ use super::*;
 use crate::plan::StepRule;
 use crate::testing::{atom, cases, network, rule, rules, small_rule, small_rules, step};
 
+/// A rule of a cloud where each is its own object.
+fn seen(rule: Rule) -> Seen {
+    Seen { rule, id: None, resource: None }
+}
+
 fn case_of(group: &str, observed: &[&str], required: &[&str]) -> GroupCase {
-    let observed = observed.iter().map(|t| (rule(t), None)).collect();
+    let observed = observed.iter().map(|t| seen(rule(t))).collect();
     GroupCase {
         network: network(),
         group: atom(group),
@@ -28,6 +33,25 @@ fn fault(groups: Vec<GroupCase>, steps: &[Step]) -> Option<(Fault, u32)> {
 
 const ADD: Action = Action::AddRules;
 const REMOVE: Action = Action::RemoveRules;
+
+#[test]
+fn a_rule_may_move_from_one_resource_to_another_but_not_go_first() {
+    let mut web = case_of("web", &["22/tcp from 10.0.0.0/8"], &["22/tcp from 10.0.0.0/8"]);
+    web.observed[0].resource = Some("old".into());
+    let of = |resource: &str, step: Step| Step { resource: Some(resource.to_owned()), ..step };
+    let moves = |waits: &[u32]| {
+        let insert = step(1, "web", Action::AddRules, &["22/tcp from 10.0.0.0/8"], &[], &[]);
+        let patch = step(2, "web", Action::RemoveRules, &[], &["22/tcp from 10.0.0.0/8"], waits);
+        [of("new", insert), of("old", patch)]
+    };
+    let fault = |steps: &[Step]| fault(vec![web.clone()], steps).map(|(fault, _)| fault);
+    assert_eq!(fault(&moves(&[1])), None);
+    assert_eq!(fault(&moves(&[])), Some(Fault::Cut));
+    // What goes is of the resource that the call is to.
+    let [insert, _] = moves(&[1]);
+    let back = of("new", step(2, "web", Action::RemoveRules, &[], &["22/tcp from 10.0.0.0/8"], &[1]));
+    assert_eq!(fault(&[insert, back]), None);
+}
 
 #[test]
 fn a_replacement_that_waits_is_safe() {
@@ -142,7 +166,7 @@ fn only_two_facts_allow_a_removal() {
 fn a_rule_that_a_step_does_not_name_by_its_id_may_be_the_foreign_one() {
     let mut web = case_of("web", &["22/tcp from g:db", "22/tcp from g:db"], &[]);
     let id = |text| RuleId::new(text).ok();
-    (web.observed[0].1, web.observed[1].1) = (id("mine"), id("theirs"));
+    (web.observed[0].id, web.observed[1].id) = (id("mine"), id("theirs"));
     web.ownership = Ownership::Shared;
     web.claims = [(0, Claim { ours: true, ..Claim::default() })].into();
     let remove = |id| {
@@ -402,7 +426,7 @@ proptest! {
         let web = GroupCase {
             network: network(),
             group: atom("web"),
-            observed: observed.iter().map(|r| (*r, None)).collect(),
+            observed: observed.iter().map(|r| seen(*r)).collect(),
             required: required.clone(),
             ..case_of("web", &[], &[])
         };

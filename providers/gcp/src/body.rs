@@ -8,6 +8,7 @@ use rsgsync_core::rule::{Atoms, Cidr, Direction, Family, Rule, RulePeer};
 use rsgsync_core::traffic::Traffic;
 use serde::Serialize;
 
+use crate::pack::is_account;
 use crate::translate::{self, Unsayable, entries};
 use crate::wire::{Entry, Firewall, Way};
 
@@ -58,10 +59,6 @@ impl Target {
     fn accounts(&self) -> Vec<String> {
         if let Self::Account(account) = self { vec![account.clone()] } else { Vec::new() }
     }
-}
-
-pub(crate) fn is_account(group: &str) -> bool {
-    group.contains('@')
 }
 
 /// What a rule lets through: every peer with all of the traffic; at least one of each.
@@ -218,6 +215,26 @@ pub(crate) struct Patch {
     allowed: Vec<Entry>,
 }
 
+/// A change that leaves what a firewall rule says alone: nothing that it must not lose is in it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Relabel<'a> {
+    name: &'a str,
+    description: &'a str,
+    disabled: bool,
+}
+
+impl<'a> Relabel<'a> {
+    /// Another description.
+    pub fn describe(firewall: &'a Firewall, description: &'a str) -> Self {
+        Self { name: &firewall.name, description, disabled: firewall.disabled }
+    }
+
+    /// In force again.
+    pub fn enable(firewall: &'a Firewall, description: &'a str) -> Self {
+        Self { disabled: false, ..Self::describe(firewall, description) }
+    }
+}
+
 /// The other ends; not all of a direction's lists are empty. Empty ones are sent too: what is left out of a patch stays.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
@@ -237,12 +254,9 @@ impl Firewall {
             && made.says_as(self)
     }
 
-    /// Whether it is what that body makes of a rule.
-    pub fn is_as_patched(&self, body: &Patch) -> bool {
-        let Patch { name: _, description, disabled, target_tags, target_service_accounts, ends, allowed } =
-            body.clone();
-        let made = Self { description, disabled, target_tags, target_service_accounts, allowed, ..ends.stored() };
-        made.description == self.description && made.says_as(self)
+    /// Whether it has another's description, and says the same.
+    pub fn is_as(&self, other: &Firewall) -> bool {
+        other.description == self.description && other.says_as(self)
     }
 
     /// Whether it is the resource that was read before, unchanged.
@@ -269,6 +283,21 @@ impl Firewall {
             Some((it.disabled, it.denied.is_empty(), ends.map(|list| names(list)), ranges, traffic))
         }
         meaning(self).is_some_and(|mine| meaning(other).is_some_and(|theirs| mine == theirs))
+    }
+}
+
+impl Patch {
+    /// What it makes of a rule.
+    pub fn stored(&self) -> Firewall {
+        let Self { name, description, disabled, target_tags, target_service_accounts, ends, allowed } = self.clone();
+        Firewall { name, description, disabled, target_tags, target_service_accounts, allowed, ..ends.stored() }
+    }
+}
+
+impl Relabel<'_> {
+    /// What it makes of that rule.
+    pub fn stored(&self, of: &Firewall) -> Firewall {
+        Firewall { description: self.description.to_owned(), disabled: self.disabled, ..of.clone() }
     }
 }
 

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use rsgsync_core::inventory::Network;
 use rsgsync_core::observed::{Observed, Scope};
-use rsgsync_core::pack::Dialect;
+use rsgsync_core::pack::{Call as Planned, Dialect, GroupChanges, Pack, Site};
 use rsgsync_core::plan::Step;
-use rsgsync_core::rule::Atoms;
+use rsgsync_core::rule::{Atoms, PeerKind, Rule};
 use rsgsync_engine::{Cloud, CloudError, Done};
 use tokio::sync::OnceCell;
 
 use crate::api::{Answer, Call, CallLog, Compute, Where};
 use crate::error::Refused;
+use crate::pack::{is_account, mixes, pack};
 use crate::place::Place;
 use crate::session::Session;
+use crate::translate::unsayable;
 
 /// One VPC network of one project.
 ///
@@ -51,6 +53,40 @@ impl Gcp {
         let place = Where { network: &self.place.name, project: &self.place.project, calls: &self.calls };
         compute.send(place, doing, call).await
     }
+}
+
+impl Pack for Gcp {
+    fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    fn pack(&self, changes: &GroupChanges, at: &Site<'_>) -> Vec<Planned> {
+        pack(changes, at, &self.dialect)
+    }
+
+    fn unsayable(&self, rule: &Rule, group: &str, peer: &str) -> Option<String> {
+        let mixed = || if peer.is_empty() { None } else { mixes(group, peer) };
+        unsayable(rule).map(|why| why.to_string()).or_else(mixed)
+    }
+
+    fn reference(&self, group: &str) -> PeerKind {
+        if is_account(group) { PeerKind::ServiceAccount } else { PeerKind::Group }
+    }
+
+    fn refuses_name(&self, name: &str) -> Option<String> {
+        refuses_name(name)
+    }
+}
+
+/// Why no instance can have that tag; an account's address is Google's to judge.
+fn refuses_name(name: &str) -> Option<String> {
+    let bytes = name.as_bytes();
+    let legal = bytes.len() <= 63
+        && bytes.first().is_some_and(u8::is_ascii_lowercase)
+        && bytes.last().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+    (!legal && !is_account(name))
+        .then(|| "a network tag has a-z, 0-9 and `-`, begins with a letter and has 63 characters at most".to_owned())
 }
 
 #[async_trait]

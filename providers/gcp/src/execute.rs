@@ -6,9 +6,10 @@ use http::Method;
 use rsgsync_core::plan::{Action, Step, StepId};
 use rsgsync_core::rule::{Atoms, Rule};
 use rsgsync_engine::{CloudError, Done};
+use serde::Serialize;
 
 use crate::api::Call;
-use crate::body::{Content, Insert, Target, Unsendable, deny};
+use crate::body::{Content, Insert, Relabel, Target, Unsendable, deny};
 use crate::connect::Gcp;
 use crate::error::{OUR_FAULT, PLAN_AGAIN, Refused, final_error};
 use crate::implied::family_of_implied;
@@ -49,16 +50,34 @@ impl Gcp {
                 // Somebody has deleted it.
                 None => Ok(Done { already: true, ..Done::default() }),
             },
+            (Action::SetMarks, Some(base)) => {
+                let body = Relabel::describe(&base, description.unwrap_or(&base.description));
+                self.patch(&it, &base, &body, &body.stored(&base)).await
+            }
+            (Action::AddRules | Action::RemoveRules | Action::ReplaceRules, Some(base)) if !base.denied.is_empty() => {
+                match (family_of_implied(&step.adds), family_of_implied(&step.removes)) {
+                    (Some(_), None) => self.delete(&it).await,
+                    (None, Some(_)) => {
+                        let body = Relabel::enable(&base, description.unwrap_or(&base.description));
+                        self.patch(&it, &base, &body, &body.stored(&base)).await
+                    }
+                    (None, None) if base.disabled && step.adds.is_empty() => self.delete(&it).await,
+                    _ => Err(fault("the plan would change a firewall rule that denies")),
+                }
+            }
             (Action::AddRules | Action::RemoveRules | Action::ReplaceRules, Some(base)) => {
                 let left = result(&base, step, atoms).map_err(|what| fault(&what))?;
                 if left.is_empty() {
                     return self.delete(&it).await;
                 }
                 let content = Content::of(group, &left, atoms).map_err(unsendable)?;
-                self.patch(&it, &base, &content, description.unwrap_or(&base.description)).await
+                let body = content.patch(it.name, description.unwrap_or(&base.description));
+                self.patch(&it, &base, &body, &body.stored()).await
             }
-            (Action::ReplaceRules, None) => Err(final_error(it.doing, "there is no such firewall rule", PLAN_AGAIN)),
-            (Action::CreateGroup | Action::SetMarks | Action::UpdateDescriptions | Action::DeleteGroup, _) => {
+            (Action::ReplaceRules | Action::SetMarks, None) => {
+                Err(final_error(it.doing, "there is no such firewall rule", PLAN_AGAIN))
+            }
+            (Action::CreateGroup | Action::UpdateDescriptions | Action::DeleteGroup, _) => {
                 Err(fault("Google Cloud has no such call"))
             }
         }
@@ -82,18 +101,17 @@ impl Gcp {
         }
     }
 
-    /// Changes a firewall rule, unless it isn't what the plan was made for.
+    /// Changes a firewall rule by `body`, which makes `result` of it, unless it isn't what the plan was made for.
     async fn patch(
         &self,
         it: &Doing<'_>,
         base: &Firewall,
-        content: &Content,
-        description: &str,
+        body: &impl Serialize,
+        result: &Firewall,
     ) -> Result<Done, CloudError> {
         let other = |what: &str| final_error(it.doing.clone(), what.to_owned(), PLAN_AGAIN);
-        let body = content.patch(it.name, description);
         let now = self.read(it).await?.ok_or_else(|| other("the firewall rule is gone"))?;
-        if now.is_as_patched(&body) {
+        if now.is_as(result) {
             self.session.left(now);
             return Ok(Done { already: true, ..Done::default() });
         }
@@ -101,10 +119,10 @@ impl Gcp {
             return Err(other("the firewall rule is not the one that the plan knows; nothing was changed"));
         }
         let path = ["global", "firewalls", it.name];
-        let call = Call::new("firewalls.patch", Method::PATCH, &path).json(&body);
+        let call = Call::new("firewalls.patch", Method::PATCH, &path).json(body);
         let operation = self.mutate(it.step, &it.doing, call).await.map_err(Refused::into_error)?;
         let after = self.read(it).await?.ok_or_else(|| other("the firewall rule is gone since it was changed"))?;
-        if !after.is_as_patched(&body) {
+        if !after.is_as(result) {
             return Err(other("somebody else has written to the firewall rule at the same moment"));
         }
         self.session.left(after);
@@ -145,15 +163,8 @@ fn rules(rules: &[rsgsync_core::plan::StepRule]) -> BTreeSet<Rule> {
     rules.iter().map(|rule| rule.rule).collect()
 }
 
-/// What the resource is to let through: what it lets through now, without what the step removes, with what it adds. A deny
-/// of ours is to let nothing through: it goes.
+/// What the resource is to let through: what it lets through now, without what the step removes, with what it adds.
 fn result(base: &Firewall, step: &Step, atoms: &Atoms) -> Result<BTreeSet<Rule>, String> {
-    if !base.denied.is_empty() {
-        return match family_of_implied(&step.adds) {
-            Some(_) => Ok(BTreeSet::new()),
-            None => Err("the plan would change a firewall rule that denies".to_owned()),
-        };
-    }
     let mut left = BTreeSet::new();
     if !base.disabled {
         left = rules_of(base, &mut atoms.clone()).map_err(|error| format!("the firewall rule has {error}"))?;

@@ -58,7 +58,7 @@ impl Gcp {
             usage: Usage { resources: quota.map(|quota| quota.used), ..Usage::default() },
             denies,
             taken: listed.iter().map(|firewall| Arc::from(firewall.name.as_str())).collect(),
-            // notes,
+            notes,
         })
     }
 
