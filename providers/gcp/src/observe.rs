@@ -52,7 +52,7 @@ impl Gcp {
         Ok(Observed {
             account: Some(self.place.project.clone()),
             groups,
-            place: format!("{} · network {}", self.place.project, self.place.network),
+            place: format!("network {}", self.place.network),
             identity: Some(format!("{base} {} {}", self.place.project, self.place.network)),
             limits: self.limits(quota),
             usage: Usage { resources: quota.map(|quota| quota.used), ..Usage::default() },
