@@ -64,10 +64,12 @@ pub enum Format {
     Text,
     /// For programs: stable and versioned.
     Json,
-    /// For wikis and pull requests (matrix, profile).
+    /// For wikis and pull requests (plan, drift, matrix, profile).
     Markdown,
     /// A page by itself (matrix, profile).
     Html,
+    /// One short paragraph for a chat room (drift).
+    Chat,
 }
 
 impl Format {
@@ -78,6 +80,7 @@ impl Format {
             Self::Json => "json",
             Self::Markdown => "markdown",
             Self::Html => "html",
+            Self::Chat => "chat",
         }
     }
 }
@@ -101,10 +104,13 @@ pub enum Command {
     /// Make it so: add what is missing, then remove what nothing wants
     ///
     /// On a terminal the plan is shown and you are asked; elsewhere it goes ahead, protected by the guards, the proof and
-    /// --max-removals. Every step is journaled before it is called; afterwards the cloud is read again and compared.
+    /// --max-removals. What was reviewed is applied by its digest (--expect) or as the file that `plan --out` saved. Every step is journaled before it is called; afterwards the cloud is read again and compared.
     Apply(ApplyArgs),
     /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
-    Drift(Selection),
+    ///
+    /// Says nothing when all is in sync, unless to a terminal or with -v. A network that can't be read is an error, which
+    /// wins over drift; the others are reported all the same.
+    Drift(DriftArgs),
     /// Check a saved plan again, from nothing but what the file holds: exit code 1 when it is unsafe
     Prove(ProveArgs),
     /// Check an inventory offline
@@ -176,9 +182,30 @@ pub struct PlanArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `drift`.
+#[derive(Debug, Args)]
+pub struct DriftArgs {
+    /// Which groups.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Write what was found as Prometheus metrics, for the textfile collector of node_exporter
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// Give up on a network that has not been read after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+}
+
 /// `apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
+    /// A plan saved by `rsgsync plan --out FILE`: carries out its steps and no other, or refuses when the cloud has
+    /// changed so that they would be others; reads no inventory
+    #[arg(
+        value_name = "PLAN",
+        conflicts_with_all = ["clusters", "tidy", "prune", "take_over", "add_only", "allow_gap"]
+    )]
+    pub plan: Option<PathBuf>,
     /// What may change.
     #[command(flatten)]
     pub changes: Changes,

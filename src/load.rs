@@ -1,8 +1,9 @@
-//! Files become an inventory; the only place that reads them.
+//! Files become an inventory, or a saved plan; the only place that reads them.
 
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
+use rsgsync_core::document::Saved;
 use rsgsync_core::inventory::{Parsed, Source, parse};
 use rsgsync_core::profile::Catalog;
 
@@ -23,6 +24,14 @@ pub fn inventory(paths: &[PathBuf], today: Date) -> Result<Parsed, Failure> {
     }
     let read = |path: &Path| std::fs::read_to_string(path).map_err(|error| error.to_string());
     Ok(parse(&sources, &Catalog::shipped(), SPECS, today, &read)?)
+}
+
+/// Reads a plan that `plan --out` saved.
+pub fn saved(path: &Path) -> Result<Saved, Failure> {
+    let again = "save one with `rsgsync plan --out FILE`";
+    let bytes =
+        std::fs::read(path).map_err(|e| Failure::new(format!("can't read plan {}: {e}", path.display()), again))?;
+    Saved::read(&bytes).map_err(|e| Failure::new(format!("{}: {e}", path.display()), again))
 }
 
 fn source(path: &Path) -> Result<Source, Failure> {

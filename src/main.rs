@@ -4,6 +4,7 @@ mod args;
 mod clouds;
 mod commands;
 mod failure;
+mod file;
 mod journals;
 mod load;
 mod pipeline;
@@ -64,14 +65,21 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
 
 /// Says which formats a command has, before it does anything.
 fn refuse_format(cli: &Cli) -> Result<(), Failure> {
-    let has_tables = matches!(&cli.command, Command::Matrix(_) | Command::Profile(_));
-    match cli.global.format {
-        format @ (Format::Markdown | Format::Html) if !has_tables => Err(Failure::new(
-            format!("--format {} is not a format of this command", format.word()),
-            "use text or json; `matrix` and `profile` have markdown and html, too",
-        )),
-        Format::Text | Format::Json | Format::Markdown | Format::Html => Ok(()),
+    let formats: &[Format] = match &cli.command {
+        Command::Matrix(_) | Command::Profile(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Html],
+        Command::Drift(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Chat],
+        Command::Plan(_) => &[Format::Text, Format::Json, Format::Markdown],
+        _ => &[Format::Text, Format::Json],
+    };
+    let asked = cli.global.format;
+    if formats.contains(&asked) {
+        return Ok(());
     }
+    let words: Vec<&str> = formats.iter().map(|format| format.word()).collect();
+    Err(Failure::new(
+        format!("--format {} is not a format of this command", asked.word()),
+        format!("it has {}", words.join(", ")),
+    ))
 }
 
 /// Colours and logs, before anything is printed.

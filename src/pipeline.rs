@@ -1,6 +1,7 @@
 //! Inventory → flows → desired → observed → plan: the one path that plan, drift, apply and destroy take.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::civil::Date;
@@ -13,10 +14,10 @@ use rsgsync_core::link::scope;
 use rsgsync_core::name::{ClusterName, NetworkName};
 use rsgsync_core::observed::Observed;
 use rsgsync_core::plan::{
-    Begun, NetworkInput, Plan, PlanOptions, destroy, plan, rollback, rollback_scopes, split_flows,
+    Begun, NetworkInput, Plan, PlanOptions, again, all_of, destroy, plan, rollback, rollback_scopes, split_flows,
 };
 use rsgsync_core::rule::{Atoms, Cidr, RulePeer};
-use rsgsync_engine::{Cloud, CloudError, Patience, StopSignal};
+use rsgsync_engine::{Cloud, CloudError, ErrorKind, Patience, StopSignal};
 
 use crate::args::{Changes, Selection};
 use crate::clouds;
@@ -167,6 +168,17 @@ impl Readings {
 
 /// Reads every opened network; `with_marks` reads the marks of all rules, which `destroy` needs.
 pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &Screen) -> Readings {
+    observe_within(wish, opened, with_marks, screen, None).await
+}
+
+/// The same, giving up on a network that takes longer than this.
+pub async fn observe_within(
+    wish: &Wish,
+    opened: &[Opened],
+    with_marks: bool,
+    screen: &Screen,
+    most: Option<Duration>,
+) -> Readings {
     let mut desired = wish.desired.clone();
     let mut parts: Vec<_> =
         opened.iter().map(|o| desired.networks.remove(&o.network.name).unwrap_or_default()).collect();
@@ -179,16 +191,13 @@ pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &
         }
         let before: u64 = opened.cloud.calls().values().sum();
         let reading = screen.reading(&opened.network.name);
-        let observed = rsgsync_engine::observe(
-            &opened.network.name,
-            opened.cloud.as_ref(),
-            &scope,
-            &mut part.atoms,
-            Patience::default(),
-            screen,
-            &StopSignal::new(),
-        )
-        .await;
+        let (name, cloud, stop) = (&opened.network.name, opened.cloud.as_ref(), StopSignal::new());
+        let observed =
+            rsgsync_engine::observe(name, cloud, &scope, &mut part.atoms, Patience::default(), screen, &stop);
+        let observed = match most {
+            None => observed.await,
+            Some(most) => tokio::time::timeout(most, observed).await.unwrap_or_else(|_| Err(too_slow(name, most))),
+        };
         drop(reading);
         let after: u64 = opened.cloud.calls().values().sum();
         (observed, after - before)
@@ -196,6 +205,16 @@ pub async fn observe(wish: &Wish, opened: &[Opened], with_marks: bool, screen: &
     let (observed, calls) = join_all(reads).await.into_iter().unzip();
     desired.networks.extend(opened.iter().map(|o| o.network.name.clone()).zip(parts));
     Readings { observed, calls, desired }
+}
+
+fn too_slow(network: &NetworkName, most: Duration) -> CloudError {
+    CloudError {
+        kind: ErrorKind::Transient,
+        doing: format!("reading network `{network}`"),
+        message: format!("not done after {} s", most.as_secs()),
+        request_id: None,
+        help: Some("check that the endpoint answers, or give it more time with --timeout".to_owned()),
+    }
 }
 
 /// What a run's plan and the guards in force say about rolling it back.
@@ -210,7 +229,30 @@ pub struct Backwards<'a> {
 
 /// Reads all that the run's plan speaks of, and plans the way back.
 pub async fn make_rollback(back: &Backwards<'_>, opened: &[Opened], screen: &Screen) -> Result<Plan, Failure> {
-    let scopes = rollback_scopes(back.saved, back.begun);
+    let inputs = read_saved(back.saved, back.begun, opened, screen).await?;
+    Ok(rollback(back.saved, back.begun, inputs, back.guards)?)
+}
+
+/// Reads all that a saved plan speaks of, and makes it again; without steps when all of it is carried out already.
+pub async fn make_again(
+    saved: &Saved,
+    opened: &[Opened],
+    max_removals: Option<usize>,
+    screen: &Screen,
+) -> Result<Plan, Failure> {
+    let inputs = read_saved(saved, &all_of(saved), opened, screen).await?;
+    Ok(again(saved, inputs, max_removals)?)
+}
+
+/// Reads the groups of a saved plan in which something was begun, and those that their rules name; errors where one
+/// network can't be read, since a part would say nothing of the whole.
+async fn read_saved<'a>(
+    saved: &Saved,
+    begun: &Begun,
+    opened: &'a [Opened],
+    screen: &Screen,
+) -> Result<Vec<(NetworkInput<'a>, Atoms)>, Failure> {
+    let scopes = rollback_scopes(saved, begun);
     let reads =
         opened.iter().filter_map(|o| Some((o, scopes.get(&o.network.name)?))).map(|(opened, scope)| async move {
             let (before, mut atoms) = (opened.cloud.calls().values().sum::<u64>(), Atoms::new());
@@ -232,11 +274,7 @@ pub async fn make_rollback(back: &Backwards<'_>, opened: &[Opened], screen: &Scr
             Err(error) => errors.push(error),
         }
     }
-    // A rollback of a part would be no rollback.
-    if !errors.is_empty() {
-        return Err(Failure::Cloud(errors));
-    }
-    Ok(rollback(back.saved, back.begun, inputs, back.guards)?)
+    if errors.is_empty() { Ok(inputs) } else { Err(Failure::Cloud(errors)) }
 }
 
 fn inputs<'a>(

@@ -3,6 +3,7 @@
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::flow::{Ask, End, Flow, Flows, Reason, Unopened, Why, multihomed};
@@ -37,8 +38,9 @@ pub struct DesiredNetwork {
 impl DesiredNetwork {
     /// What stands for a group of another network: `hub › mgmt-server`, which no AWS group can be called.
     pub(crate) fn elsewhere(&mut self, network: &NetworkName, group: &GroupName) -> Atom {
-        let atom = self.atoms.intern(&format!("{network} › {group}"));
-        self.elsewhere.entry(atom).or_insert_with(|| Elsewhere { network: network.clone(), group: group.clone() });
+        let elsewhere = Elsewhere { network: network.clone(), group: group.clone() };
+        let atom = self.atoms.intern(&elsewhere.to_string());
+        self.elsewhere.entry(atom).or_insert(elsewhere);
         atom
     }
 }
@@ -50,6 +52,22 @@ pub struct Elsewhere {
     pub network: NetworkName,
     /// The group's name there.
     pub group: GroupName,
+}
+
+impl Elsewhere {
+    const BETWEEN: &'static str = " › ";
+
+    /// Reads what [`Display`](fmt::Display) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (network, group) = text.split_once(Self::BETWEEN)?;
+        Some(Self { network: NetworkName::new(network).ok()?, group: GroupName::new(group).ok()? })
+    }
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.network, Self::BETWEEN, self.group)
+    }
 }
 
 /// One security group and the rules that it needs.

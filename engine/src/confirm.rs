@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use rsgsync_core::inventory::{Ownership, SecurityGroup};
-use rsgsync_core::observed::{Observed, ObservedGroup, Scope, ScopeGroup};
+use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope, ScopeGroup};
 use rsgsync_core::plan::{Step, StepId};
 use rsgsync_core::rule::{Atom, Atoms, Rule, RulePeer};
 
@@ -105,6 +105,8 @@ fn first_missing(step: &Step, observed: &Observed, made: &Made, atoms: &mut Atom
         (add.rule, Rule { peer: by_id, ..add.rule })
     });
     // The very rule, not one that covers it: what covers it may be what is about to be removed.
-    let is_there = |rule: Rule| group.is_some_and(|group| group.rules.iter().any(|seen| seen.rule == rule));
+    // Nor the same one in another resource: there it may be about to go. What no resource holds, every group has.
+    let here = |seen: &ObservedRule| seen.resource.is_none() || seen.resource.as_deref() == step.resource.as_deref();
+    let is_there = |rule: Rule| group.is_some_and(|g| g.rules.iter().any(|seen| seen.rule == rule && here(seen)));
     wanted.find(|(_, rule)| !is_there(*rule)).map(|(rule, _)| rule)
 }

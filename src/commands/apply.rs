@@ -1,18 +1,73 @@
 //! `rsgsync apply`: make it so.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use rsgsync_core::diff::Fate;
-use rsgsync_core::plan::{Plan, Step};
+use rsgsync_core::document::checksum;
+use rsgsync_core::plan::{Plan, Step, all_of};
 
 use super::{Context, Exit, documented};
-use crate::args::{ApplyArgs, Format};
+use crate::args::ApplyArgs;
 use crate::failure::{Failure, line};
 use crate::journals::Unfinished;
-use crate::pipeline::{make_plan, observe, open, plan_options};
+use crate::load::saved;
+use crate::pipeline::{make_again, make_plan, observe, open, open_saved, plan_options};
 use crate::report::count;
 use crate::running::{ask, can_ask, carry};
 
 /// Plans, asks where somebody can be asked, carries out, and compares again.
 pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
+    match &args.plan {
+        Some(file) => apply_saved(context, args, file).await,
+        None => apply_inventory(context, args).await,
+    }
+}
+
+/// Carries out a saved plan and nothing else.
+async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Result<Exit, Failure> {
+    let saved = saved(file)?;
+    let opened = open_saved(&saved, &all_of(&saved))?;
+    let mut plan = make_again(&saved, &opened, args.changes.max_removals, &context.screen()).await?;
+    // The limits on removals were the reviewer's to lift.
+    if saved.document.refused.is_none() {
+        plan.blast = None;
+    }
+    let mut document = documented(&plan, &saved.guards(&BTreeSet::new()));
+    document.digest.clone_from(&saved.document.digest);
+    document.checksum = checksum(&document);
+    context.print_plan(&plan, &document)?;
+    refuse(&plan, args, &document.digest)?;
+    if plan.steps.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let unfinished = Unfinished::of(&plan, context.global.quiet);
+    let outcome = carry(context, "apply", &opened, &plan, &document, &args.running).await?;
+    unfinished.close();
+    if !outcome.is_complete() {
+        return Ok(Exit::Partial);
+    }
+    match make_again(&saved, &opened, None, &context.screen()).await {
+        Ok(left) if left.steps.is_empty() => {
+            let calls = count(plan.steps.len(), "call");
+            context.say(&format!("\nApplied in {calls}; the plan is carried out.\n")).map(|()| Exit::Done)
+        }
+        Ok(_) => Ok(unconfirmed("what the plan brings about is not all there")),
+        Err(failure) => {
+            anstream::eprint!("{}", failure.render());
+            Ok(unconfirmed("what the plan brings about is not all there"))
+        }
+    }
+}
+
+/// Every call was made, but what they brought about isn't seen.
+fn unconfirmed(why: &str) -> Exit {
+    eprintln!("unconfirmed: every call was made, but {why}");
+    eprintln!("  help: the cloud's answers may lag, or somebody else writes; run `rsgsync plan` again");
+    Exit::Partial
+}
+
+async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
     let wish = context.wish()?;
     wish.refuse_guarded()?;
     let options = plan_options(&wish, &args.changes)?;
@@ -42,15 +97,13 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
     let again = observe(&wish, &opened, false, &context.screen()).await;
     if again.errors().len() > errors.len() {
         again.errors().iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
-        eprintln!("unconfirmed: every call was made, but reading back failed");
-        return Ok(Exit::Partial);
+        return Ok(unconfirmed("reading back failed"));
     }
     let mut left = match make_plan(&wish, &opened, again, &options) {
         Ok(left) => left,
         Err(failure) => {
             anstream::eprint!("{}", failure.render());
-            eprintln!("unconfirmed: every call was made, but the cloud can't be planned for any more");
-            return Ok(Exit::Partial);
+            return Ok(unconfirmed("the cloud can't be planned for any more"));
         }
     };
     // A network that could not be read at first was not in the plan.
@@ -58,15 +111,11 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
     left.steps.retain(was_read);
     if !left.in_sync() {
         let (adds, removes) = left.counts();
-        eprintln!("unconfirmed: after the last call, {} are still to add and {removes} to remove", count(adds, "rule"));
-        eprintln!("  help: the cloud's answers may lag, or somebody else writes; run `rsgsync plan` again");
-        return Ok(Exit::Partial);
+        return Ok(unconfirmed(&format!("{} are still to add and {removes} to remove", count(adds, "rule"))));
     }
-    if context.global.format == Format::Text {
-        let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
-        let state = if spared { "what nothing wants is still there" } else { "in sync" };
-        super::print(&format!("\nApplied in {}; {state}.\n", count(plan.steps.len(), "call")))?;
-    }
+    let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
+    let state = if spared { "what nothing wants is still there" } else { "in sync" };
+    context.say(&format!("\nApplied in {}; {state}.\n", count(plan.steps.len(), "call")))?;
     unread(Exit::Done)
 }
 

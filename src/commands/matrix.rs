@@ -26,7 +26,7 @@ pub fn run(context: &Context<'_>, args: &MatrixArgs) -> Result<Exit, Failure> {
     let rest = matrix::rest(&flows);
     let report = match context.global.format {
         Format::Json => format!("{:#}\n", matrix::document(&flows, &flows.unopened)),
-        Format::Text => {
+        Format::Text | Format::Chat => {
             let mut out: String = tables.iter().map(|table| escape_lines(&table.to_text()) + "\n").collect();
             out.push_str(&text::unopened(&flows.unopened));
             out.push_str(&text::without_members(&flows.without_members));

@@ -73,14 +73,22 @@ impl Context<'_> {
         Screen::new(self.global.quiet, self.terminal)
     }
 
+    /// Prints a line for people to stdout; a report for programs has no such line.
+    pub fn say(&self, text: &str) -> Result<(), Failure> {
+        if self.global.format == Format::Text { print(text) } else { Ok(()) }
+    }
+
+    fn plan_text(&self, plan: &Plan, document: &Document) -> String {
+        report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
+    }
+
     /// Prints a plan to stdout.
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
         let text = match self.global.format {
-            // `main` lets only commands with tables have the others.
-            Format::Text | Format::Markdown | Format::Html => {
-                report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
-            }
             Format::Json => json(document)?,
+            Format::Markdown => report::brief::in_a_fence(&self.plan_text(plan, document), &document.digest),
+            // `main` knows which command has which.
+            Format::Text | Format::Html | Format::Chat => self.plan_text(plan, document),
         };
         print(&text)
     }

@@ -3,6 +3,7 @@
 use super::{Context, Exit, documented, json};
 use crate::args::PlanArgs;
 use crate::failure::Failure;
+use crate::file::{Readers, save};
 use crate::pipeline::{make_plan, observe, open, plan_options};
 
 /// Plans and reports; never writes to a cloud.
@@ -16,7 +17,7 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     let plan = make_plan(&wish, &opened, readings, &options)?;
     let document = documented(&plan, &wish.guards);
     if let Some(file) = &args.out {
-        std::fs::write(file, json(&document)?).map_err(|e| {
+        save(file, &json(&document)?, Readers::Owner).map_err(|e| {
             Failure::new(format!("can't write the plan to {}: {e}", file.display()), "choose another --out")
         })?;
     }

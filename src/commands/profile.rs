@@ -21,7 +21,7 @@ pub fn run(context: &Context<'_>, command: &ProfileCommand) -> Result<Exit, Fail
         ProfileCommand::Show { name, rancher_version } => {
             let tables = find(&catalog, name, rancher_version.as_deref())?;
             match context.global.format {
-                Format::Text => text(&catalog, &tables),
+                Format::Text | Format::Chat => text(&catalog, &tables),
                 Format::Json => show::document(&tables).map(|document| format!("{document:#}\n")).unwrap_or_default(),
                 Format::Markdown => sheet(&catalog, &tables, Table::to_markdown, |list| {
                     list.iter().fold(String::new(), |out, line| out + "- " + &markdown(line) + "\n")
@@ -80,7 +80,7 @@ fn list(catalog: &Catalog, format: Format) -> String {
     match format {
         Format::Markdown => table.to_markdown(),
         Format::Html => html_page("Port profiles", &table.to_html()),
-        Format::Text | Format::Json => table.to_text(),
+        Format::Text | Format::Json | Format::Chat => table.to_text(),
     }
 }
 

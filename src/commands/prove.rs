@@ -1,20 +1,16 @@
 //! `rsgsync prove PLAN`: check a saved plan again.
 
-use rsgsync_core::document::Saved;
 use serde_json::json;
 
 use super::{Context, Exit, print};
 use crate::args::{Format, ProveArgs};
 use crate::failure::Failure;
+use crate::load::saved;
 use crate::report::{count, escape_lines};
 
 /// Reads a saved plan and proves it from nothing but what it holds.
 pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
-    let path = args.plan.display();
-    let bytes = std::fs::read(&args.plan)
-        .map_err(|e| Failure::new(format!("can't read plan {path}: {e}"), "save one with `rsgsync plan --out FILE`"))?;
-    let saved = Saved::read(&bytes)
-        .map_err(|e| Failure::new(format!("{path}: {e}"), "save the plan again with `rsgsync plan --out FILE`"))?;
+    let saved = saved(&args.plan)?;
     let proof = saved.prove();
     let witness = proof.witness.as_ref().map(|w| saved.in_words(w));
     let text = match context.global.format {
@@ -26,7 +22,7 @@ pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
             format!("{report:#}\n")
         }
         // `main` lets only commands with tables have the others.
-        Format::Text | Format::Markdown | Format::Html => {
+        Format::Text | Format::Markdown | Format::Html | Format::Chat => {
             let steps = count(saved.document.steps.len(), "step");
             let head = format!("{steps}, digest {}\n", saved.document.digest.get(..16).unwrap_or_default());
             let body = match &witness {

@@ -36,7 +36,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
             });
             format!("{value:#}\n")
         }
-        Format::Text | Format::Markdown | Format::Html => {
+        Format::Text | Format::Markdown | Format::Html | Format::Chat => {
             let clusters = count(wish.inventory.clusters.len(), "cluster");
             let flows = count(wish.flows.flows.len(), "required flow");
             let mut out = format!("valid: {clusters}, {}, {flows}\n", count(groups, "group"));

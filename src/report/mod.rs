@@ -1,5 +1,7 @@
 //! A plan as people and programs read it.
 
+pub mod brief;
+pub mod metrics;
 pub mod text;
 
 use std::io::{self, Write};

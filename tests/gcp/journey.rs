@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::project::{CIRCLE, NODES, Project, READING, counted, name, nodes_table, rules, set};
+use crate::project::{CIRCLE, NODES, Project, READING, counted, name, nodes_table, rules};
 
 #[test]
 fn from_empty_the_documented_table_and_then_nothing_to_do() {
@@ -107,7 +107,11 @@ fn both_families_stand_in_firewall_rules_of_their_own() {
         assert!(ranges.windows(2).all(|two| two[0] == two[1]), "{firewall}");
     }
     // A tag is of both families anyway.
-    assert_eq!(made["prod-etcd"].iter().filter(|rule| rule.ends_with(" prod-control")).count(), 1, "{made:?}");
+    assert_eq!(
+        made["prod-etcd"].iter().filter(|rule| rule.ends_with(" 2379-2380 prod-control")).count(),
+        1,
+        "{made:?}"
+    );
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -166,6 +170,12 @@ fn ranges_become_tags_in_one_patch() {
 fn strict_egress_denies_and_open_egress_takes_the_deny_away() {
     let strict = CIRCLE.replace("FAMILY", "ipv4").replace("    options:", "    egress: strict\n    options:");
     let project = Project::new("strict", &strict);
+    project.run(&["plan"]).exits(1).complains("no groups as destinations").complains("addresses");
+    let strict = strict
+        .replace("] }\n      control", "], addresses: [10.1.0.0/24] }\n      control")
+        .replace("[controlplane] }", "[controlplane], addresses: [10.1.1.0/24] }")
+        .replace("[worker] }", "[worker], addresses: [10.1.2.0/24] }");
+    project.write(&strict);
     project.run(&["apply", "--max-removals", "20"]).exits(0);
     let made = rules(&project.as_google_reads());
     for group in ["prod-etcd", "prod-control", "prod-workers"] {

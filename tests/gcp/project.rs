@@ -90,7 +90,7 @@ impl Project {
 
     /// Somebody else makes a firewall rule.
     pub fn make(&self, firewall: &str, fields: Value) {
-        let mut body = json!({ "network": "global/networks/default" });
+        let mut body = json!({ "name": firewall, "network": "global/networks/default" });
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         self.others(firewall, body);
     }
@@ -153,7 +153,14 @@ const DEFAULT: [&str; 4] = ["default-allow-icmp", "default-allow-internal", "def
 
 fn by_name(firewalls: &[Value]) -> BTreeMap<String, Value> {
     let ours = firewalls.iter().filter(|firewall| !DEFAULT.contains(&name(firewall)));
-    ours.map(|firewall| (name(firewall).to_owned(), firewall.clone())).collect()
+    ours.map(|firewall| (name(firewall).to_owned(), shown(firewall))).collect()
+}
+
+/// Without what one client shows and another doesn't.
+fn shown(firewall: &Value) -> Value {
+    let mut firewall = firewall.clone();
+    firewall.as_object_mut().unwrap().remove("enableLogging");
+    firewall
 }
 
 /// What firewall rules say, target by target: `in tcp 22 0.0.0.0/0`; what is denied begins with `deny`, what is disabled

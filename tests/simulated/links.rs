@@ -69,6 +69,23 @@ fn a_group_made_in_the_same_run_is_referred_to_by_its_id() {
 }
 
 #[test]
+fn a_saved_plan_knows_groups_that_another_network_makes_and_its_run_can_be_rolled_back() {
+    let scene = scene(INVENTORY);
+    scene.run(&["plan", "--out", "plan.json"]).exits(0);
+    scene.run(&["apply", "plan.json"]).exits(0);
+    let listed = peers(&scene, 9100);
+    assert_eq!(listed.len(), 1);
+    scene.run(&["apply", "plan.json"]).exits(0);
+    scene.run(&["plan", "--detailed-exitcode"]).exits(0);
+
+    scene.run(&["rollback", scene.journals().pop().unwrap().to_str().unwrap(), "--yes"]).exits(0);
+    for file in ["edge.json", "hub.json"] {
+        let state: Value = serde_json::from_slice(&scene.read(file).unwrap()).unwrap();
+        assert_eq!(state["groups"], serde_json::json!([]), "{file}");
+    }
+}
+
+#[test]
 fn a_group_that_cluster_leaves_out_is_not_referred_to_until_it_is_there() {
     let scene = scene(INVENTORY);
     let ran = scene.run(&["apply", "--cluster", "d"]).exits(0);

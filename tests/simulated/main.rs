@@ -4,6 +4,7 @@
 mod bad_input;
 mod cloud;
 mod contract;
+mod drift;
 mod faults;
 mod help;
 mod journals;
@@ -14,6 +15,7 @@ mod orphans;
 mod ownership;
 mod picture;
 mod rollback;
+mod saved_plan;
 mod selection;
 #[path = "../support/mod.rs"]
 mod support;

@@ -28,7 +28,7 @@ fn orphans(scene: &Scene, arguments: &[&str]) -> Vec<Value> {
 fn an_orphan_is_reported_and_is_no_drift() {
     let scene = without_workers();
     scene.run(&["plan", "--detailed-exitcode"]).exits(0).says("orphan prod-workers").says("made for platform/prod");
-    scene.run(&["drift"]).exits(0).says("orphan prod-workers").says("--prune deletes it");
+    scene.run(&["drift", "-v"]).exits(0).says("orphan prod-workers").says("--prune deletes it");
     let apply = scene.run(&["apply"]).exits(0).says("orphan prod-workers");
     assert_eq!(mutating(&apply), [""; 0]);
     assert_eq!(group_names(&scene), LEFT);

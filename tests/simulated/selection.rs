@@ -171,7 +171,7 @@ fn a_row_without_peer_is_reported_and_what_is_observed_of_it_is_held() {
     let scene = applied(&without);
     by_hand(&scene, |state| rules(state, "prod-control").push(tcp(6443, "192.0.2.0/24")));
     let report =
-        scene.run(&["drift"]).exits(0).says("clients-kube-api").says("add peers.kube-api-clients").says("held");
+        scene.run(&["drift", "-v"]).exits(0).says("clients-kube-api").says("add peers.kube-api-clients").says("held");
     assert!(report.stdout.contains("192.0.2.0/24"), "{}", report.stdout);
     scene.run(&["apply"]).exits(0);
     assert!(rules_of(&scene, "prod-control").contains(&"in 6443/tcp 192.0.2.0/24".to_owned()));

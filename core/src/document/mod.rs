@@ -188,6 +188,9 @@ pub struct StepEntry {
     pub marks: Vec<String>,
     /// The marks that the group loses.
     pub unmarks: Vec<String>,
+    /// The description that the group gets; absent where the step writes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
 /// A rule.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     Document, GroupEntry, ObservedEntry, PeerEntry, RuleEntry, StepEntry, VERSION, WitnessEntry, seal::checksum_of,
 };
+use crate::desired::DesiredRule;
 use crate::guard::{Guard, GuardSet, GuardsInForce};
 use crate::inventory::Ownership;
 use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, NetworkName, Origin, Owner, RuleId};
@@ -137,6 +138,20 @@ impl Saved {
     /// Ranges that are not public, beside the private ones.
     pub fn trusted(&self) -> &[Cidr] {
         &self.trusted
+    }
+
+    /// What must be let through in a group, and why.
+    pub fn required(&self, network: &NetworkName, name: &str) -> Vec<DesiredRule> {
+        let same = |g: &&GroupCase| g.network == *network && self.text(network, g.group) == name;
+        let rules = self.groups.iter().filter(same).flat_map(|g| &g.required);
+        let entries = self.document.required.iter().filter(|e| e.network == *network && e.security_group == name);
+        let reasons = entries.flat_map(|e| &e.rules).map(|r| r.reasons.clone());
+        rules.zip(reasons).map(|(rule, reasons)| DesiredRule { rule: *rule, reasons }).collect()
+    }
+
+    /// Required rules that may be cut for a time, by the user's word.
+    pub fn gaps(&self) -> impl Iterator<Item = &(NetworkName, Atom, Rule)> {
+        self.gaps.iter()
     }
 
     /// What must not be open to public addresses in the groups that its steps touch, but for the guards of these names.
@@ -297,7 +312,7 @@ fn step(entry: &StepEntry, place: &str, names: &mut Names) -> Result<Step, ReadE
         removes,
         group_marks: entry.marks.iter().map(|text| group_mark(text, place)).collect::<Result<_, _>>()?,
         group_unmarks: marks(&entry.unmarks, place)?,
-        description: None,
+        description: entry.description.clone(),
     })
 }
 

@@ -225,6 +225,7 @@ fn step_entry(step: &Step, network: &NetworkPlan) -> StepEntry {
         removes,
         marks: step.group_marks.iter().map(|(mark, origin)| format!("{mark}={}", origin.as_str())).collect(),
         unmarks: step.group_unmarks.iter().map(ToString::to_string).collect(),
+        description: step.description.clone(),
     }
 }
 

@@ -86,6 +86,16 @@ pub enum PlanError {
         /// Where it is.
         now: String,
     },
+    /// A group is not as it was when a saved plan was made.
+    #[error("security group `{group}` of network `{network}` is not as it was when the plan was made: {what}")]
+    Changed {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+        /// What would make the plan another.
+        what: String,
+    },
     /// The inventory names one security group in two ways.
     #[error("network `{network}`: `{one}` and `{two}` are the same security group")]
     NamedTwice {
@@ -190,6 +200,7 @@ impl PlanError {
     pub fn help(&self) -> String {
         let help = match self {
             Self::LeftOut { cluster, .. } => return format!("add `--cluster {cluster}`, or apply that cluster first"),
+            Self::Changed { .. } => "nothing was changed; make a new plan, and review it",
             Self::OtherPlace { .. } => "use the credentials of then, and run it in the same folder",
             Self::SamePlace { .. } => "give the clusters one network",
             Self::NamedTwice { .. } => "name it the same way everywhere: its groups then share it",

@@ -1,5 +1,6 @@
 //! Differences become a plan: steps in a partial order, what each group was and will be, and the proof.
 
+mod again;
 mod back;
 mod blast;
 mod build;
@@ -17,6 +18,7 @@ mod step;
 mod undo;
 mod waves;
 
+pub use again::{again, all_of};
 pub use build::{NetworkInput, PlanOptions, plan};
 pub use destroy::{destroy, split_flows};
 pub use error::{NetworkCount, PlanError};

@@ -27,7 +27,8 @@ use crate::rule::{Atom, Atoms, Rule};
 /// The steps that a run has begun, whatever came of them; of `create_group` the new group's id, where the cloud told.
 pub type Begun = BTreeMap<StepId, Option<GroupId>>;
 
-fn declared(saved: &Saved, network: &NetworkName, name: &str) -> Option<Ownership> {
+/// The plan's word on a group's ownership.
+pub(super) fn declared(saved: &Saved, network: &NetworkName, name: &str) -> Option<Ownership> {
     let entry = saved.document.groups.iter().find(|g| g.network == *network && g.security_group == name)?;
     [Ownership::Exclusive, Ownership::Shared].into_iter().find(|o| o.as_str() == entry.ownership)
 }
@@ -86,7 +87,7 @@ pub fn rollback(
         always_there(&mut input, known.into_iter());
         let mut groups = Vec::new();
         if let Ok(observed) = &input.observed {
-            let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours);
+            let undos = undone(saved, begun, &input.network.name, observed, &mut atoms, ours, input.pack.dialect());
             let part = Part { saved, input: &input, observed, ours, guards };
             groups = part.plan(&undos, &mut atoms, &mut draft, &mut notes);
         }
@@ -113,7 +114,7 @@ pub fn rollback(
 }
 
 /// A network that is another place than it was: other credentials, another folder.
-fn moved(saved: &Saved, input: &NetworkInput<'_>) -> Option<PlanError> {
+pub(super) fn moved(saved: &Saved, input: &NetworkInput<'_>) -> Option<PlanError> {
     let observed = input.observed.as_ref().ok()?;
     let entry = saved.document.networks.iter().find(|n| n.name == input.network.name)?;
     let pairs = [(&entry.identity, &observed.identity), (&entry.account, &observed.account)];

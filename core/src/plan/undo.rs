@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Action;
 use super::rollback::Begun;
+use crate::desired::Elsewhere;
 use crate::document::Saved;
 use crate::inventory::SecurityGroup;
 use crate::link::names_another_account;
 use crate::name::{GroupId, Mark, NetworkName, Origin};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
+use crate::pack::Dialect;
 use crate::rule::{Atom, Atoms, Direction, PeerKind, Rule, RulePeer};
 
 /// What a run did to one group. All rules are of the atoms of now.
@@ -49,8 +51,9 @@ pub(super) fn undone<'a>(
     observed: &'a Observed,
     atoms: &mut Atoms,
     ours: Ours<'_>,
+    dialect: &Dialect,
 ) -> Vec<Undo<'a>> {
-    let then = Then::of(saved, begun, network, observed, ours);
+    let then = Then { names_stay: dialect.groups_are_implicit, ..Then::of(saved, begun, network, observed, ours) };
     let mut all: BTreeMap<&str, Undo<'a>> = BTreeMap::new();
     let steps = saved.steps().iter().filter(|s| s.network == *network && begun.contains_key(&s.id));
     for step in steps {
@@ -95,6 +98,8 @@ struct Then<'a, 'o> {
     fleeting: BTreeSet<&'a str>,
     /// Groups that the run deleted, and of whose name there is none now.
     remade: BTreeSet<&'a str>,
+    /// A name means the same group for ever.
+    names_stay: bool,
 }
 
 impl<'a, 'o> Then<'a, 'o> {
@@ -117,6 +122,7 @@ impl<'a, 'o> Then<'a, 'o> {
             ids: ids.chain(touched).collect(),
             fleeting: BTreeSet::new(),
             remade: BTreeSet::new(),
+            names_stay: false,
         };
         for step in saved.steps().iter().filter(|s| s.network == *network) {
             let (Some(made), name) = (begun.get(&step.id), saved.text(network, step.group)) else { continue };
@@ -151,7 +157,7 @@ impl<'a, 'o> Then<'a, 'o> {
     }
 
     fn peer(&self, text: &str, atoms: &mut Atoms) -> Option<Atom> {
-        if self.remade.contains(text) {
+        if self.names_stay || self.remade.contains(text) {
             return Some(atoms.intern(text));
         }
         if let Some(group) = self.group(text) {
@@ -169,12 +175,12 @@ impl<'a, 'o> Then<'a, 'o> {
         known.map(|g| g.atom).or_else(|| by_id().then(|| atoms.intern(text)))
     }
 
-    /// How rules here name `NETWORK/NAME`, a group that the run made in another network; `Some(None)`: nobody knows its id.
+    /// How rules here name `NETWORK › NAME`, a group that the run made in another network; `Some(None)`: nobody knows its id.
     fn of_another_network(&self, text: &str) -> Option<Option<String>> {
-        let (network, name) = text.split_once('/')?;
-        let entry = self.saved.document.networks.iter().find(|n| n.name.as_str() == network)?;
+        let Elsewhere { network, group } = Elsewhere::parse(text)?;
+        let entry = self.saved.document.networks.iter().find(|n| n.name == network)?;
         let made = self.saved.steps().iter().filter(|s| s.action == Action::CreateGroup && s.network == entry.name);
-        let made = made.filter(|s| self.saved.text(&s.network, s.group) == name);
+        let made = made.filter(|s| self.saved.text(&s.network, s.group) == group.as_str());
         let id = made.filter_map(|s| self.begun.get(&s.id)?.as_ref()).next().map(GroupId::as_str);
         let listed = id.map(|id| match (&entry.account, &self.observed.account) {
             (Some(theirs), Some(own)) if theirs != own => format!("{theirs}/{id}"),

@@ -12,7 +12,7 @@ use rsgsync_engine::CloudError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::credentials::Login;
+use crate::credentials::{Login, Pass};
 use crate::error::{NOT_COMPUTE, Refused, final_error, refused, retry_after, unanswered};
 
 /// Where the API is, unless the variable says otherwise.
@@ -112,14 +112,24 @@ impl Compute {
 
     /// Sends a call once; twice where the token is refused though one of these credentials was taken before.
     pub async fn send(&self, place: Where<'_>, doing: &str, call: &Call<'_>) -> Result<Answer, Refused> {
-        match self.send_once(place, doing, call).await {
-            Err(refused) if refused.status == 401 && self.login.refused() => self.send_once(place, doing, call).await,
+        let pass = self.login.pass(place.network).await.map_err(Refused::unanswered)?;
+        let made = pass.made;
+        match self.send_once(place, doing, call, pass).await {
+            Err(refused) if refused.status == 401 && self.login.refused(made) => {
+                let pass = self.login.pass(place.network).await.map_err(Refused::unanswered)?;
+                self.send_once(place, doing, call, pass).await
+            }
             other => other,
         }
     }
 
-    async fn send_once(&self, place: Where<'_>, doing: &str, call: &Call<'_>) -> Result<Answer, Refused> {
-        let headers = self.login.headers(place.network).await.map_err(Refused::unanswered)?;
+    async fn send_once(
+        &self,
+        place: Where<'_>,
+        doing: &str,
+        call: &Call<'_>,
+        Pass { headers, made }: Pass,
+    ) -> Result<Answer, Refused> {
         let url = call.url(&self.base, place.project);
         tracing::debug!(call = call.name, url = url.as_str(), "calling Compute Engine");
         place.calls.count(call.name);
@@ -137,7 +147,7 @@ impl Compute {
         })?;
         self.answered.store(true, Ordering::Relaxed);
         if answer.status != 401 {
-            self.login.accepted();
+            self.login.accepted(made);
         }
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(refused(doing.to_owned(), &answer)) }
     }

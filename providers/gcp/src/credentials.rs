@@ -23,8 +23,18 @@ pub(crate) struct Login(Mutex<Held>);
 #[derive(Debug, Default)]
 struct Held {
     credentials: Option<Credentials>,
+    /// How often they were made.
+    made: u64,
     /// The service has taken a token of these.
     accepted: bool,
+}
+
+/// The headers that say who asks, and which project's quota it is on.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub headers: HeaderMap,
+    /// Which credentials they are of.
+    pub made: u64,
 }
 
 impl Login {
@@ -32,14 +42,14 @@ impl Login {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The headers that say who asks, and which project's quota it is on.
-    pub async fn headers(&self, network: &str) -> Result<HeaderMap, CloudError> {
+    /// What a call needs to be let in.
+    pub async fn pass(&self, network: &str) -> Result<Pass, CloudError> {
         let doing = || format!("looking for Google credentials for network `{network}`");
         let credentials =
             self.credentials().map_err(|error| final_error(doing(), causes(&error), CHECK_CREDENTIALS))?;
         match tokio::time::timeout(TOKEN, credentials.headers(Extensions::new())).await {
-            Ok(Ok(CacheableResource::New { data, .. })) => Ok(data),
-            Ok(Ok(CacheableResource::NotModified)) => Ok(HeaderMap::new()),
+            Ok(Ok(CacheableResource::New { data: headers, .. })) => Ok(Pass { headers, made }),
+            Ok(Ok(CacheableResource::NotModified)) => Ok(Pass { headers: HeaderMap::new(), made }),
             Ok(Err(error)) => {
                 let again = error.is_transient() && (self.held().accepted || answered(&error));
                 let kind = if again { ErrorKind::Transient } else { ErrorKind::Final };
@@ -53,25 +63,31 @@ impl Login {
         }
     }
 
-    fn credentials(&self) -> Result<Credentials, google_cloud_auth::build_errors::Error> {
+    fn credentials(&self) -> Result<(Credentials, u64), google_cloud_auth::build_errors::Error> {
         let mut held = self.held();
         if let Some(credentials) = &held.credentials {
-            return Ok(credentials.clone());
+            return Ok((credentials.clone(), held.made));
         }
-        let made = Builder::default().build()?;
-        *held = Held { credentials: Some(made.clone()), accepted: false };
-        Ok(made)
+        let credentials = Builder::default().build()?;
+        *held = Held { credentials: Some(credentials.clone()), made: held.made + 1, accepted: false };
+        Ok((credentials, held.made))
     }
 
-    /// The service has taken the token.
-    pub fn accepted(&self) {
-        self.held().accepted = true;
+    /// The service has taken a token of these credentials.
+    pub fn accepted(&self, pass: u64) {
+        let mut held = self.held();
+        held.accepted |= held.made == pass;
     }
 
-    /// The service has refused the token. True where it took one of these credentials before: others are made, and asking
-    /// again makes sense.
-    pub fn refused(&self) -> bool {
-        std::mem::take(&mut *self.held()).accepted
+    /// The service has refused a token of these credentials. True where it took one before, or where there are others by
+    /// now: asking again makes sense.
+    pub fn refused(&self, pass: u64) -> bool {
+        let mut held = self.held();
+        if held.made != pass {
+            return true;
+        }
+        held.credentials = None;
+        std::mem::take(&mut held.accepted)
     }
 }
 

@@ -99,7 +99,9 @@ impl<'a> Packing<'a> {
             self.resources.iter().find(denies).map(|r| (r.name.to_string(), r.disabled))
         };
         let mut calls = Vec::new();
-        for add in self.changes.adds.iter().filter(|add| self.is_denied(&add.rule)) {
+        let opened = self.changes.adds.iter().filter(|add| self.is_denied(&add.rule));
+        let opened: BTreeMap<Rule, &StepRule> = opened.map(|add| (add.rule, add)).collect();
+        for add in opened.into_values() {
             let (resource, adds) = (denial(&add.rule).map(|(name, _)| name), vec![add.clone()]);
             calls.push(Call { resource, adds, ..Call::new(Action::AddRules, Some(Direction::Egress)) });
         }

@@ -145,7 +145,7 @@ pub(crate) enum Unsayable {
     Family(Traffic, &'static str),
     #[error("Google Cloud has no rules for {0}")]
     Peer(&'static str),
-    #[error("Google Cloud has no groups as destinations")]
+    #[error("Google Cloud has no groups as destinations: state the `addresses` of those nodes")]
     Destination,
 }
 

@@ -1,0 +1,27 @@
+//! Files that are there whole or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Its owner only: it tells of a cloud.
+    Owner,
+    /// Everybody: another program reads it.
+    All,
+}
+
+/// Writes a file: beside its place first, and there when it is complete.
+pub fn save(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    #[cfg(unix)]
+    if readers == Readers::All {
+        file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What README, docs and examples tell people to type is what the program takes; permissions are those of the calls made.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Files below a folder of the repository, sorted.
+fn files(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the repository") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The arguments of every `rsgsync` that a text tells to run: what is set off as code, or runs in a file.
+fn commands(path: &Path) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(path).expect("a text");
+    let prose = path.extension().is_some_and(|extension| extension == "md");
+    let told = text.lines().filter(|line| !prose || line.starts_with("    "));
+    let arguments = told.filter_map(|line| {
+        let before = ["", "$ ", "- ", "- run: ", "#   ", "ExecStart=/usr/bin/", "text=$(", "17 * * * *  "];
+        let line = line.trim_start();
+        let command = before.iter().find_map(|prefix| line.strip_prefix(prefix)?.strip_prefix("rsgsync "))?;
+        let end = [" >", " |", " #", ")", "     ("].iter().filter_map(|mark| command.find(mark)).min();
+        let words = command[..end.unwrap_or(command.len())].split_whitespace();
+        Some(words.map(|word| word.trim_matches('"').to_owned()).collect())
+    });
+    arguments.collect()
+}
+
+#[test]
+fn every_command_that_is_told_is_one_that_the_program_takes() {
+    let texts = [vec![root().join("README.md")], files("docs"), files("examples")].concat();
+    let mut tried = 0;
+    for path in texts {
+        for arguments in commands(&path) {
+            // `--help` last: what stands before it is parsed first.
+            let mut command = Command::cargo_bin("rsgsync").expect("the program is built");
+            let output = command.args(&arguments).arg("--help").output().expect("it runs");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: rsgsync {}: {errors}", path.display(), arguments.join(" "));
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "only {tried} commands were found");
+}
+
+#[test]
+fn the_cron_job_runs_what_the_program_takes() {
+    let text = fs::read_to_string(root().join("examples/cron/kubernetes.yaml")).expect("an example");
+    let list = text.lines().find_map(|line| line.trim().strip_prefix("args: [")?.strip_suffix(']'));
+    let arguments = list.expect("arguments").split(", ").map(|word| word.trim_matches('"'));
+    Command::cargo_bin("rsgsync").expect("the program is built").args(arguments).arg("--help").assert().success();
+}
+
+/// `ec2:…` in a policy.
+fn actions(policy: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("examples/permissions").join(policy)).expect("a policy");
+    let policy: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let statements = policy["Statement"].as_array().expect("statements").iter();
+    let actions = statements.flat_map(|statement| match &statement["Action"] {
+        serde_json::Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    });
+    actions.map(|action| action.as_str().expect("an action").to_owned()).collect()
+}
+
+/// The EC2 actions that the provider calls: every method of the SDK's client that its source names.
+fn called() -> BTreeSet<String> {
+    let verbs = ["describe_", "create_", "delete_", "authorize_", "revoke_", "update_"];
+    let nouns = ["security_group", "tags", "vpc"];
+    let mut called = BTreeSet::new();
+    for path in files("providers/aws/src").iter().filter(|path| !path.to_string_lossy().contains("tests")) {
+        let text = fs::read_to_string(path).expect("a source");
+        for call in text.split('.').skip(1) {
+            let Some((name, _)) = call.split_once("()") else { continue };
+            if verbs.iter().any(|verb| name.starts_with(verb)) && nouns.iter().any(|noun| name.contains(noun)) {
+                let words = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+                called.insert(format!("ec2:{}", words.collect::<String>()));
+            }
+        }
+    }
+    called
+}
+
+#[test]
+fn the_policies_for_aws_allow_the_calls_that_are_made_and_no_other() {
+    let (observe, apply) = (actions("aws-observe.json"), actions("aws-apply.json"));
+    assert!(observe.iter().all(|action| action.starts_with("ec2:Describe")), "{observe:?}");
+    assert!(apply.iter().all(|action| !action.starts_with("ec2:Describe")), "{apply:?}");
+    let allowed: BTreeSet<String> = observe.union(&apply).cloned().collect();
+    assert_eq!(allowed, called());
+    let told = fs::read_to_string(root().join("docs/aws.md")).expect("a guide");
+    for action in allowed {
+        assert!(told.contains(&action), "docs/aws.md does not tell of {action}");
+    }
+}
