@@ -580,6 +580,11 @@ def tokens_are_exchanged_and_expire(client):
     assert known.get("default-allow-ssh")
     time.sleep(2)
     refused(401, "", known.get, "default-allow-ssh")
+    account.refresh(Request())
+    known = type(client)(client.project, user_credentials.Credentials(account.token))
+    fault(client, "expireToken")
+    for _ in range(2):
+        refused(401, "", known.get, "default-allow-ssh")
     key["client_email"] = "other@demo.iam.gserviceaccount.com"
     other = service_account.Credentials.from_service_account_info(key, scopes=scopes)
     try:

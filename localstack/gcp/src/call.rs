@@ -28,6 +28,11 @@ pub(crate) fn named(path: &BTreeMap<String, String>) -> Option<&str> {
     path.iter().find(|(name, _)| *name != "project").map(|(_, value)| value.as_str())
 }
 
+fn without(mut value: Value, field: &str) -> Value {
+    value.as_object_mut().into_iter().for_each(|object| drop(object.remove(field)));
+    value
+}
+
 impl Call<'_> {
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         self.request.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -63,17 +68,20 @@ impl Call<'_> {
 }
 
 impl Project {
-    /// What somebody else does to a rule, at once. What the service would refuse is not done.
-    pub(crate) fn write(&mut self, write: &Write) {
+    /// What somebody else does to a rule, at once. Errors where the service would refuse it; then nothing is done.
+    pub(crate) fn write(&mut self, write: &Write) -> Result<(), Refusal> {
         let name = write.firewall.as_str();
-        let Some(body) = write.body.clone() else { return self.remove(Collection::Firewalls, name) };
-        let written = match self.get(Collection::Firewalls, name) {
-            Ok(old) => self.patched(old, body),
-            Err(_) => self.new_firewall(body),
+        let Some(body) = &write.body else {
+            self.remove(Collection::Firewalls, name);
+            return Ok(());
         };
-        if let Ok(rule) = written {
-            self.put(Collection::Firewalls, rule);
-        }
+        let body = Schema::get().typed("Firewall", Value::Object(body.clone()))?;
+        let rule = match self.get(Collection::Firewalls, name) {
+            Ok(old) => self.patched(old, body)?,
+            Err(_) => self.new_firewall(body)?,
+        };
+        self.put(Collection::Firewalls, rule);
+        Ok(())
     }
 
     pub(crate) fn carry_out(&mut self, call: &Call<'_>) -> Outcome {
@@ -108,7 +116,8 @@ impl Project {
             "firewalls.list" => self.list(call, "firewalls", "compute#firewallList", Collection::Firewalls),
             "networks.list" => self.list(call, "networks", "compute#networkList", Collection::Networks),
             "networkFirewallPolicies.list" => {
-                self.list(call, "firewallPolicies", "compute#firewallPolicyList", Collection::Policies)
+                let page = self.list(call, "firewallPolicies", "compute#firewallPolicyList", Collection::Policies);
+                page.map(|page| without(page, "selfLink")) // unlike all others
             }
             "globalOperations.list" => {
                 let bodies: Vec<Value> = self.operations.values().map(|operation| operation.body(&self.id)).collect();

@@ -86,6 +86,8 @@ fn set(cloud: &mut Cloud, project: &str, settings: Settings) -> Answer {
     project.page_size = page_size.unwrap_or(project.page_size).max(1);
     project.strict = strict.unwrap_or(project.strict);
     project.inherited.extend(inherited);
-    write.iter().for_each(|write| project.write(write));
+    for write in &write {
+        project.write(write).map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.message))?;
+    }
     Ok(json!({}))
 }

@@ -39,7 +39,7 @@ pub(crate) enum Caller {
     Nobody,
     /// A token that isn't ours.
     Unknown,
-    /// A token that is over.
+    /// A token of ours that is over.
     Expired,
     /// A valid token, or a token that the account signed itself.
     Known(String),
@@ -74,8 +74,13 @@ impl Credentials {
         let given = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
         let email = match given("grant_type") {
             JWT_BEARER => match self.claims(given("assertion")) {
-                Ok(claims) if claims["iss"] == EMAIL => EMAIL,
-                Ok(_) => return refused("invalid_grant", "Invalid grant: account not found"),
+                Ok(claims) if claims["iss"] != EMAIL => {
+                    return refused("invalid_grant", "Invalid grant: account not found");
+                }
+                Ok(claims) if claims["scope"].as_str().is_none_or(str::is_empty) => {
+                    return refused("invalid_scope", "Invalid OAuth scope or ID token audience provided.");
+                }
+                Ok(_) => EMAIL,
                 Err(why) => return refused("invalid_grant", why),
             },
             "refresh_token" if !given("refresh_token").is_empty() => "user@example.com",
@@ -106,10 +111,11 @@ impl Credentials {
         token
     }
 
-    /// The token is over, whoever issued it.
+    /// The token is over. One that the key signed itself can't be taken back: the next may be the same, letter for letter.
     pub(crate) fn expire(&mut self, authorization: Option<&str>) {
-        if let Some(token) = authorization.and_then(|value| value.strip_prefix("Bearer ")) {
-            self.tokens.insert(token.to_owned(), Token { email: String::new(), end: SystemTime::UNIX_EPOCH });
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        if let Some(token) = self.tokens.get_mut(token) {
+            token.end = SystemTime::UNIX_EPOCH;
         }
     }
 
@@ -121,7 +127,7 @@ impl Credentials {
             Some(token) if token.end > SystemTime::now() => Caller::Known(token.email.clone()),
             Some(_) => Caller::Expired,
             None => match self.claims(token) {
-                Ok(claims) if claims["iss"] == EMAIL && claims["iss"] == claims["sub"] => {
+                Ok(claims) if claims["iss"] == EMAIL && claims["sub"] == EMAIL && is_for_compute(&claims) => {
                     Caller::Known(EMAIL.to_owned())
                 }
                 _ => Caller::Unknown,
@@ -146,6 +152,14 @@ impl Credentials {
         }
         Ok(claims)
     }
+}
+
+/// A token that an account signs itself says what it is for by scopes or by the address of the service.
+fn is_for_compute(claims: &Value) -> bool {
+    let mut scopes = claims["scope"].as_str().unwrap_or_default().split(' ');
+    let root = "https://www.googleapis.com/auth/";
+    scopes.any(|scope| scope.strip_prefix(root).is_some_and(|scope| ["cloud-platform", "compute"].contains(&scope)))
+        || claims["aud"] == "https://compute.googleapis.com/"
 }
 
 fn refused(error: &str, description: &str) -> (StatusCode, Value) {
