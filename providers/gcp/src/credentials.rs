@@ -45,7 +45,7 @@ impl Login {
     /// What a call needs to be let in.
     pub async fn pass(&self, network: &str) -> Result<Pass, CloudError> {
         let doing = || format!("looking for Google credentials for network `{network}`");
-        let credentials =
+        let (credentials, made) =
             self.credentials().map_err(|error| final_error(doing(), causes(&error), CHECK_CREDENTIALS))?;
         match tokio::time::timeout(TOKEN, credentials.headers(Extensions::new())).await {
             Ok(Ok(CacheableResource::New { data: headers, .. })) => Ok(Pass { headers, made }),
