@@ -16,5 +16,8 @@ mod session;
 mod translate;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use connect::Gcp;
 pub use place::SPEC;
