@@ -12,12 +12,12 @@ use rsgsync_core::inventory::{
     EgressMode, Inventory, Ownership, PlaceKind, ProviderSpec, SecurityGroup, Source, parse,
 };
 use rsgsync_core::name::{ClusterName, NetworkName, NodeGroupName};
-use rsgsync_core::observed::Limits;
+use rsgsync_core::observed::{Deny, Limits};
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, Site};
 use rsgsync_core::plan::{Action, Begun, GroupStatus, NetworkInput, Plan, PlanError, PlanOptions, Step, StepId};
 use rsgsync_core::plan::{destroy, plan, rollback};
 use rsgsync_core::profile::Catalog;
-use rsgsync_core::rule::{Direction, Family, PeerKind, Rule};
+use rsgsync_core::rule::{Cidr, Direction, Family, PeerKind, Rule, RulePeer};
 
 use super::model::{ATOMS, Held, OTHERS, OURS, World, observed, rule};
 use super::{any_rules, any_world, config, packets};
@@ -313,4 +313,114 @@ fn a_project_without_room_for_insertions_is_refused_with_the_arithmetic() {
           but the quota is 100 (read)"
         ]
     );
+}
+
+const ACCOUNT: &str = "x@y.iam.gserviceaccount.com";
+
+/// `22/tcp` from the group of the service account.
+fn from_account() -> DesiredGroup {
+    let mut web = wish("web", BTreeSet::new(), false, None);
+    let peer = RulePeer::Opaque(PeerKind::Group, ATOMS.get(ACCOUNT).unwrap(), Family::Ipv4);
+    let reasons = wish("web", rules(&["22/tcp from db"]), false, None).rules[0].reasons.clone();
+    web.rules.push(DesiredRule { rule: Rule { peer, ..rule("22/tcp from db") }, reasons });
+    web
+}
+
+#[test]
+fn a_service_account_is_no_source_for_a_tag() {
+    let errors = planned(&nothing(), &[from_account()], 4).unwrap_err();
+    let [error @ PlanError::Unsayable { group, row, .. }] = &errors[..] else { panic!("{errors:?}") };
+    assert_eq!((group.as_str(), row.as_str()), ("web", "p@1/r"));
+    assert!(
+        error.to_string().contains("give both a tag or both a service account, or state the `addresses`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn known_addresses_stand_for_a_service_account_that_a_tag_can_t_name() {
+    let mut web = from_account();
+    let known = ["10.1.0.0/16", "fd00::/8"].map(|text| Cidr::parse(text).unwrap());
+    web.addresses.insert(ATOMS.get(ACCOUNT).unwrap(), known.to_vec());
+    let plan = planned(&nothing(), &[web], 4).unwrap();
+    let adds: Vec<Rule> = plan.steps.iter().flat_map(|s| &s.adds).map(|add| add.rule).collect();
+    assert_eq!(adds, [rule("22/tcp from 10.1.0.0/16")], "of the flow's family");
+}
+
+#[test]
+fn what_only_moves_is_neither_drift_nor_counted() {
+    let mut project = nothing();
+    let (some, both) = (["22/tcp from db", "22/tcp from lb"], ["443/tcp from db", "443/tcp from lb"]);
+    let wide = [wish("web", rules(&[some, both].concat()), false, None)];
+    let plan = planned(&project, &wide, 4).unwrap();
+    carry_out(&mut project, &plan, 4, &[0]);
+    assert_eq!(plan.steps.len(), 1);
+    let narrow = [wish("web", rules(&["22/tcp from db", "22/tcp from lb", "443/tcp from db"]), false, None)];
+    let plan = planned(&project, &narrow, 4).unwrap();
+    assert_eq!(plan.steps.iter().map(|s| s.action).collect::<Vec<_>>(), [Action::AddRules, Action::RemoveRules]);
+    assert_eq!(plan.counts(), (0, 1));
+    let drift: Vec<String> = rsgsync_core::document::drift(&plan).into_iter().map(|entry| entry.kind).collect();
+    assert_eq!(drift, ["unexpected"]);
+}
+
+#[test]
+fn a_rule_of_another_owner_is_not_shared_but_made_beside_it() {
+    let theirs = Held {
+        direction: Direction::Ingress,
+        sources: vec![super::peer("db")],
+        entries: vec![super::traffic("22/tcp")],
+        denies: false,
+        description: format!("theirs rsgsync:{OTHERS} made"),
+        disabled: false,
+    };
+    let mut project = nothing();
+    project.get_mut("web").unwrap().0.insert("theirs".to_owned(), theirs.clone());
+    let groups = [wish("web", rules(&["22/tcp from db"]), false, Some(Ownership::Shared))];
+    let plan = planned(&project, &groups, 4).unwrap();
+    carry_out(&mut project, &plan, 4, &[0]);
+    assert_eq!((project["web"].0.len(), &project["web"].0["theirs"]), (2, &theirs));
+    assert!(plan.steps[0].description.as_deref().unwrap().ends_with(" rsgsync:platform/prod joined"));
+}
+
+#[test]
+fn what_others_deny_is_said() {
+    let deny = |name: &str, priority, text: &str| Deny {
+        name: name.to_owned(),
+        priority,
+        targets: None,
+        rules: vec![rule(text)],
+    };
+    let mut input = input(&nothing(), 4);
+    input.observed.as_mut().unwrap().denies = vec![
+        deny("first", Some(900), "all from 0.0.0.0/0"),
+        deny("same", Some(1000), "22/tcp from 10.0.0.0/8"),
+        deny("later", Some(1001), "22/tcp from 0.0.0.0/0"),
+        deny("other", Some(900), "23/tcp from 0.0.0.0/0"),
+        deny("policy", None, "22/tcp from 10.2.0.0/16"),
+    ];
+    let wishes = desired(vec![wish("web", rules(&["22/tcp from 10.1.0.0/16", "80/tcp from db"]), false, None)]);
+    let guards = GuardsInForce::default();
+    let plan = plan(&INVENTORY, &Flows::default(), wishes, vec![input], &guards, &PlanOptions::default()).unwrap();
+    assert_eq!(
+        plan.notes,
+        [
+            "`web`: in 22/tcp from 10.1.0.0/16 is denied by `first` (priority 900), which isn't ours: it stays",
+            "`web`: in 22/tcp from 10.1.0.0/16 is denied by `same` (priority 1000), which isn't ours: it stays",
+            "`web`: in 80/tcp from db is denied by `first` (priority 900), which isn't ours: it stays",
+        ]
+    );
+}
+
+#[test]
+fn a_group_that_is_destroyed_goes_with_its_firewall_rules() {
+    let mut project = nothing();
+    let groups = vec![wish("web", rules(&["22/tcp from db"]), true, None)];
+    let plan = planned(&project, &groups, 4).unwrap();
+    carry_out(&mut project, &plan, 4, &[0]);
+    let (inputs, clusters) = (vec![input(&project, 4)], [ClusterName::new("prod").unwrap()].into());
+    let (nothing, none) = (GuardsInForce::default(), desired(Vec::new()));
+    let plan = destroy(&INVENTORY, &Flows::default(), desired(groups), &none, inputs, &nothing, &clusters).unwrap();
+    assert_eq!(plan.networks[0].groups[0].status, GroupStatus::Delete);
+    carry_out(&mut project, &plan, 4, &[0]);
+    assert_eq!(project["web"], World::default());
 }
