@@ -191,6 +191,10 @@ pub struct DriftArgs {
     /// Write what was found as Prometheus metrics, for the textfile collector of node_exporter
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+    /// Count the network interfaces that carry each group, and warn of groups that none carries: their rules protect
+    /// nothing
+    #[arg(long)]
+    pub attachments: bool,
     /// Give up on a network that has not been read after so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,

@@ -207,7 +207,8 @@ pub async fn observe_within(
     Readings { observed, calls, desired }
 }
 
-fn too_slow(network: &NetworkName, most: Duration) -> CloudError {
+/// A network that did not answer in time.
+pub fn too_slow(network: &NetworkName, most: Duration) -> CloudError {
     CloudError {
         kind: ErrorKind::Transient,
         doing: format!("reading network `{network}`"),

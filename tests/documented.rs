@@ -80,7 +80,7 @@ fn actions(policy: &str) -> BTreeSet<String> {
 /// The EC2 actions that the provider calls: every method of the SDK's client that its source names.
 fn called() -> BTreeSet<String> {
     let verbs = ["describe_", "create_", "delete_", "authorize_", "revoke_", "update_"];
-    let nouns = ["security_group", "tags", "vpc"];
+    let nouns = ["security_group", "tags", "vpc", "network_interfaces"];
     let mut called = BTreeSet::new();
     for path in files("providers/aws/src").iter().filter(|path| !path.to_string_lossy().contains("tests")) {
         let text = fs::read_to_string(path).expect("a source");

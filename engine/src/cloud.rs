@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rsgsync_core::name::GroupId;
 use rsgsync_core::observed::{Observed, Scope};
 use rsgsync_core::pack::Pack;
 use rsgsync_core::plan::Step;
@@ -24,6 +25,11 @@ pub trait Cloud: Pack + Send + Sync {
     /// same value, which remembers their ids.
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError>;
 
+    /// How many network interfaces carry each of these groups; `None`: this cloud isn't asked.
+    async fn attachments(&self, _groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {
+        Ok(None)
+    }
+
     /// A group of another network was made in this run: steps that refer to `name` mean it. `id` is as in
     /// [`Atoms`]: behind its account where that is another's.
     fn made_elsewhere(&self, name: &str, id: &str);
@@ -31,6 +37,9 @@ pub trait Cloud: Pack + Send + Sync {
     /// Calls made so far, by the API's own name for each, repetitions included.
     fn calls(&self) -> BTreeMap<String, u64>;
 }
+
+/// How many network interfaces carry a group, by its id; a group that none carries is there, with 0.
+pub type Attachments = BTreeMap<GroupId, u64>;
 
 /// What a step's call brought about.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

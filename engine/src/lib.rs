@@ -9,7 +9,7 @@ mod progress;
 mod retry;
 mod run;
 
-pub use cloud::{Cloud, CloudError, Done, ErrorKind};
+pub use cloud::{Attachments, Cloud, CloudError, Done, ErrorKind};
 pub use journal::{Event, Journal, JournalError};
 pub use outcome::{Because, Outcome, Stopped};
 pub use progress::{Progress, Waiting};

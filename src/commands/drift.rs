@@ -4,14 +4,16 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rsgsync_core::document::{Document, checksum, drift};
+use rsgsync_core::document::{AttachmentEntry, Document, checksum, drift};
+use rsgsync_core::name::GroupId;
 use rsgsync_core::plan::{Plan, PlanOptions};
+use rsgsync_engine::CloudError;
 
 use super::{Context, Exit, documented, print};
 use crate::args::{DriftArgs, Format};
-use crate::failure::Failure;
+use crate::failure::{Failure, line};
 use crate::file::{Readers, save};
-use crate::pipeline::{make_plan, observe_within, open};
+use crate::pipeline::{Opened, make_plan, observe_within, open, too_slow};
 use crate::report::brief::{drift_chat, drift_markdown};
 use crate::report::metrics::{Run, metrics};
 
@@ -28,12 +30,18 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
     };
     wish.refuse_guarded()?;
     let opened = open(&wish, args.selection.prune)?;
-    let readings =
-        observe_within(&wish, &opened, false, &context.screen(), Some(Duration::from_secs(args.timeout))).await;
+    let within = Duration::from_secs(args.timeout);
+    let readings = observe_within(&wish, &opened, false, &context.screen(), Some(within)).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
     let mut document = documented(&plan, &wish.guards);
     document.drift = Some(drift(&plan));
+    let mut errors = errors;
+    if args.attachments {
+        let (found, failed) = attachments(&plan, &opened, within).await;
+        document.attachments = Some(found);
+        errors.extend(failed);
+    }
     document.checksum = checksum(&document);
     if let Some(file) = &args.metrics {
         write_metrics(file, &plan, &document, began)?;
@@ -47,10 +55,40 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
         Format::Chat => print(&drift_chat(&document))?,
         Format::Text | Format::Html => context.print_plan(&plan, &document)?,
     }
+    for entry in document.attachments.iter().flatten().filter(|entry| entry.interfaces == 0) {
+        let AttachmentEntry { network, security_group, id, .. } = entry;
+        let message = format!("no network interface carries `{security_group}` ({id}) of network `{network}`");
+        eprint!("{}", line("warning", &message, Some("its rules protect nothing: give it to the nodes")));
+    }
     if !errors.is_empty() {
         return Err(Failure::Cloud(errors));
     }
     Ok(if in_sync { Exit::Done } else { Exit::Changes })
+}
+
+/// How many interfaces carry each group that a plan names, of all clouds that can be asked.
+async fn attachments(plan: &Plan, opened: &[Opened], within: Duration) -> (Vec<AttachmentEntry>, Vec<CloudError>) {
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    let asked = plan.networks.iter().filter_map(|network| {
+        let opened = opened.iter().find(|opened| opened.network.name == network.network.name)?;
+        let groups = network.groups.iter().filter_map(|group| network.observed_group(group.atom));
+        let ids: Vec<GroupId> = groups.map(|group| group.id.clone()).collect();
+        (!ids.is_empty()).then_some((network, opened, ids))
+    });
+    for (network, opened, ids) in asked {
+        let name = &network.network.name;
+        let counted = tokio::time::timeout(within, opened.cloud.attachments(&ids)).await;
+        match counted.unwrap_or_else(|_| Err(too_slow(name, within))) {
+            Ok(counts) => found.extend(counts.into_iter().flatten().map(|(id, interfaces)| {
+                let observed = network.observed.iter().flat_map(|observed| &observed.groups);
+                let named = observed.into_iter().find(|group| group.id == id).map(|group| group.name.to_string());
+                let (network, security_group) = (name.clone(), named.unwrap_or_default());
+                AttachmentEntry { network, security_group, id: id.to_string(), interfaces }
+            })),
+            Err(error) => errors.push(error),
+        }
+    }
+    (found, errors)
 }
 
 fn write_metrics(file: &Path, plan: &Plan, document: &Document, began: Instant) -> Result<(), Failure> {

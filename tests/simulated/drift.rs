@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::cloud::{NODES, PROD, applied, by_hand, calls, mutating, rules, scene, tcp};
+use crate::cloud::{NODES, PROD, applied, by_hand, calls, group, mutating, rules, scene, tcp};
 use crate::support::Scene;
 
 /// PROD in sync but for a rule that is missing and one that nothing requires.
@@ -157,6 +157,27 @@ fn a_network_that_cannot_be_read_is_an_error_beside_the_drift_of_the_others() {
         let told = scene.run(&["drift", "--format", format]).exits(1);
         told.says("1 network could not be read").says("UnauthorizedOperation").says("8081/tcp");
     }
+}
+
+#[test]
+fn groups_that_no_interface_carries_are_warned_of() {
+    let scene = applied(PROD);
+    by_hand(&scene, |state| {
+        group(state, "prod-etcd")["interfaces"] = json!(3);
+        group(state, "prod-workers")["interfaces"] = json!(1);
+    });
+    let ran = scene.run(&["drift", "--attachments", "--format", "json"]).exits(0).complains("`prod-control`");
+    assert!(!ran.stderr.contains("`prod-etcd`"), "{}", ran.stderr);
+    let drift = ran.json();
+    let counts = drift["attachments"].as_array().unwrap().iter();
+    let counts: Vec<_> =
+        counts.map(|a| (a["security_group"].as_str().unwrap(), a["interfaces"].as_u64().unwrap())).collect();
+    assert_eq!(counts.len(), 3);
+    for expected in [("prod-etcd", 3), ("prod-workers", 1), ("prod-control", 0)] {
+        assert!(counts.contains(&expected), "{counts:?}");
+    }
+    assert_eq!(calls(&ran).iter().filter(|kind| **kind == "DescribeNetworkInterfaces").count(), 1);
+    assert!(scene.run(&["drift", "--format", "json"]).exits(0).json().get("attachments").is_none());
 }
 
 #[test]

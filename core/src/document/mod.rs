@@ -81,6 +81,9 @@ pub struct Document {
     /// For `drift`: what differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Vec<DriftEntry>>,
+    /// For `drift --attachments`: how many network interfaces carry each group, where the cloud was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachments: Option<Vec<AttachmentEntry>>,
 }
 
 /// One network.
@@ -391,6 +394,19 @@ pub struct DriftEntry {
     pub kind: String,
     /// The rule; null for a group.
     pub rule: Option<RuleEntry>,
+}
+
+/// How many network interfaces carry a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentEntry {
+    /// Where.
+    pub network: NetworkName,
+    /// The group.
+    pub security_group: String,
+    /// Its id.
+    pub id: String,
+    /// 0: its rules protect nothing.
+    pub interfaces: u64,
 }
 
 /// `exclusive` or `shared`, for reports.

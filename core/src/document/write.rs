@@ -62,6 +62,7 @@ pub fn document(plan: &Plan, in_force: &GuardsInForce, created_by: &str) -> Docu
         refused: plan.blast.clone(),
         proof: proof_entry(plan),
         drift: None,
+        attachments: None,
     };
     document.digest = digest(&document);
     document.checksum = checksum(&document);

@@ -12,11 +12,12 @@ use aws_sdk_ec2::config::{ProvideCredentials, SharedCredentialsProvider};
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use rsgsync_core::inventory::Network;
+use rsgsync_core::name::GroupId;
 use rsgsync_core::observed::{Observed, Scope};
 use rsgsync_core::pack::Dialect;
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::Atoms;
-use rsgsync_engine::{Cloud, CloudError, Done};
+use rsgsync_engine::{Attachments, Cloud, CloudError, Done};
 use tokio::sync::OnceCell;
 
 use crate::calls::CallLog;
@@ -189,6 +190,10 @@ impl Cloud for Aws {
 
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
         self.execute_step(step, atoms).await
+    }
+
+    async fn attachments(&self, groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {
+        self.count_interfaces(groups).await.map(Some)
     }
 
     fn made_elsewhere(&self, name: &str, id: &str) {

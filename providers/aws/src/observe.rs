@@ -7,7 +7,7 @@ use rsgsync_core::inventory::SecurityGroup;
 use rsgsync_core::name::{GroupId, GroupName, Owner, RuleId};
 use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope, Usage};
 use rsgsync_core::rule::{Atoms, Direction, Rule};
-use rsgsync_engine::CloudError;
+use rsgsync_engine::{Attachments, CloudError};
 
 use crate::connect::Aws;
 use crate::error::{Asked, NOT_EC2, final_error};
@@ -147,6 +147,33 @@ impl Aws {
             }
         }
         Ok(found)
+    }
+
+    /// How many interfaces carry each of these groups: 200 groups a call, and 1,000 interfaces a page.
+    pub(crate) async fn count_interfaces(&self, groups: &[GroupId]) -> Result<Attachments, CloudError> {
+        let clients = self.clients().await?;
+        let mut counts: Attachments = groups.iter().map(|id| (id.clone(), 0)).collect();
+        for some in groups.chunks(FILTER_VALUES) {
+            let mut pages = clients
+                .ec2
+                .describe_network_interfaces()
+                .filters(filter("group-id", some.iter().map(ToString::to_string)))
+                .max_results(PAGE)
+                .into_paginator()
+                .send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|e| {
+                    let doing = format!("counting network interfaces in {}", clients.region);
+                    self.failed(doing, Asked::ec2("DescribeNetworkInterfaces"), &e)
+                })?;
+                let carried = page.network_interfaces().iter().flat_map(|interface| interface.groups());
+                // An interface may carry groups of two chunks; each call counts its own.
+                for id in carried.filter_map(|group| some.iter().find(|id| Some(id.as_str()) == group.group_id())) {
+                    *counts.entry(id.clone()).or_default() += 1;
+                }
+            }
+        }
+        Ok(counts)
     }
 
     fn check_names_are_unique(&self, found: &[ListedGroup]) -> Result<(), CloudError> {

@@ -335,3 +335,20 @@ async fn an_unknown_vpc_is_an_error_with_awss_code() {
     assert!(error.message.starts_with("InvalidVpcID.NotFound: "), "{}", error.message);
     assert!(error.request_id.is_some());
 }
+
+#[tokio::test]
+async fn interfaces_that_carry_a_group_are_counted() {
+    let mut lab = Lab::new(30).await;
+    lab.create("carried").await;
+    lab.create("idle").await;
+    let (carried, idle) = (lab.one("carried").await.id, lab.one("idle").await.id);
+    let ec2 = lab.ec2();
+    let subnets = ec2.describe_subnets().send().await.unwrap();
+    let subnet = subnets.subnets()[0].subnet_id().unwrap();
+    for _ in 0..2 {
+        ec2.create_network_interface().subnet_id(subnet).groups(carried.as_str()).send().await.unwrap();
+    }
+    let counts = lab.aws.attachments(&[carried.clone(), idle.clone()]).await.unwrap().unwrap();
+    assert_eq!(counts, [(carried, 2), (idle, 0)].into());
+    assert_eq!(lab.aws.calls()["DescribeNetworkInterfaces"], 1);
+}

@@ -10,11 +10,12 @@ use openstack_sdk::auth::Auth;
 use openstack_sdk::{AsyncOpenStack, OpenStackError};
 use reqwest::Url;
 use rsgsync_core::inventory::Network;
+use rsgsync_core::name::GroupId;
 use rsgsync_core::observed::{Observed, Scope};
 use rsgsync_core::pack::Dialect;
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::Atoms;
-use rsgsync_engine::{Cloud, CloudError, Done, ErrorKind};
+use rsgsync_engine::{Attachments, Cloud, CloudError, Done, ErrorKind};
 use tokio::sync::OnceCell;
 
 use crate::api::{Answer, Call, CallLog, Neutron};
@@ -182,6 +183,10 @@ impl Cloud for OpenStack {
 
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
         self.execute_step(step, atoms).await
+    }
+
+    async fn attachments(&self, groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {
+        self.count_ports(groups).await.map(Some)
     }
 
     fn made_elsewhere(&self, name: &str, id: &str) {

@@ -8,14 +8,14 @@ use rsgsync_core::inventory::SecurityGroup;
 use rsgsync_core::name::{GroupId, GroupName, Mark, Owner, RuleId};
 use rsgsync_core::observed::{Limit, LimitSource, Limits, Observed, ObservedGroup, ObservedRule, Scope, Usage};
 use rsgsync_core::rule::Atoms;
-use rsgsync_engine::CloudError;
+use rsgsync_engine::{Attachments, CloudError};
 
 use crate::api::Call;
 use crate::connect::OpenStack;
 use crate::error::{NOT_NEUTRON, final_error};
 use crate::marks::group_marks;
 use crate::translate;
-use crate::wire::{Group, GroupPage, Quota, QuotaDetails, Quotas};
+use crate::wire::{Group, GroupPage, Page, PortPage, Quota, QuotaDetails, Quotas};
 
 impl OpenStack {
     pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
@@ -50,19 +50,36 @@ impl OpenStack {
         let doing = format!("reading security groups of project `{}`", neutron.project_name);
         // An administrator would see those of all projects.
         let call = Call::new(Method::GET, "/security-groups", &[]).query("project_id", &neutron.project);
-        let mut answer = self.send(&doing, &call).await?;
-        let mut found = Vec::new();
+        self.pages::<GroupPage>(&doing, &call).await
+    }
+
+    /// How many ports carry each of these groups, whoever's they are: one list of the project's ports.
+    pub(crate) async fn count_ports(&self, groups: &[GroupId]) -> Result<Attachments, CloudError> {
+        let neutron = self.neutron().await?;
+        let doing = format!("counting ports of project `{}`", neutron.project_name);
+        let call = Call::new(Method::GET, "/ports", &[]).query("project_id", &neutron.project);
+        let call = call.query("fields", "id").query("fields", "security_groups");
+        let mut counts: Attachments = groups.iter().map(|id| (id.clone(), 0)).collect();
+        for port in self.pages::<PortPage>(&doing, &call).await? {
+            for (_, count) in counts.iter_mut().filter(|(id, _)| port.security_groups.iter().any(|g| g == id.as_str()))
+            {
+                *count += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    /// All of a list, page by page.
+    async fn pages<P: Page>(&self, doing: &str, call: &Call<'_>) -> Result<Vec<P::Item>, CloudError> {
+        let mut answer = self.send(doing, call).await?;
+        let (mut found, mut known) = (Vec::new(), BTreeSet::new());
         loop {
-            let page: GroupPage = answer.read(&doing)?;
+            let (items, next) = answer.read::<P>(doing)?.open();
             // Neutron takes a marker that is gone for the beginning: without this a page could come for ever.
-            let (before, empty) = (found.len(), page.security_groups.is_empty());
-            let known: BTreeSet<&str> = found.iter().map(|group: &Group| group.id.as_str()).collect();
-            let new: Vec<Group> =
-                page.security_groups.into_iter().filter(|group| !known.contains(group.id.as_str())).collect();
-            found.extend(new);
-            let next = page.security_groups_links.iter().find(|link| link.rel == "next");
+            let before = found.len();
+            found.extend(items.into_iter().filter(|item| known.insert(P::id(item).to_owned())));
             match next {
-                Some(next) if !empty && found.len() > before => answer = self.follow(&doing, &call, &next.href).await?,
+                Some(next) if found.len() > before => answer = self.follow(doing, call, &next).await?,
                 _ => return Ok(found),
             }
         }

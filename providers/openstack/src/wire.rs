@@ -1,5 +1,6 @@
 //! What Neutron's API sends and takes, as JSON; only the fields that decide something.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A page of `GET /v2.0/security-groups`.
@@ -8,6 +9,59 @@ pub(crate) struct GroupPage {
     pub security_groups: Vec<Group>,
     #[serde(default)]
     pub security_groups_links: Vec<PageLink>,
+}
+
+/// A page of a list.
+pub(crate) trait Page: DeserializeOwned {
+    type Item;
+
+    /// What is listed, and the link to the next page.
+    fn open(self) -> (Vec<Self::Item>, Option<String>);
+
+    fn id(item: &Self::Item) -> &str;
+}
+
+impl Page for GroupPage {
+    type Item = Group;
+
+    fn open(self) -> (Vec<Group>, Option<String>) {
+        (self.security_groups, next(self.security_groups_links))
+    }
+
+    fn id(item: &Group) -> &str {
+        &item.id
+    }
+}
+
+/// A page of `GET /v2.0/ports`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PortPage {
+    pub ports: Vec<Port>,
+    #[serde(default)]
+    pub ports_links: Vec<PageLink>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Port {
+    pub id: String,
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+}
+
+impl Page for PortPage {
+    type Item = Port;
+
+    fn open(self) -> (Vec<Port>, Option<String>) {
+        (self.ports, next(self.ports_links))
+    }
+
+    fn id(item: &Port) -> &str {
+        &item.id
+    }
+}
+
+fn next(links: Vec<PageLink>) -> Option<String> {
+    links.into_iter().find(|link| link.rel == "next").map(|link| link.href)
 }
 
 #[derive(Debug, Deserialize)]

@@ -50,6 +50,7 @@ use crate::foreign::Foreign;
 pub enum Kind {
     DescribeSecurityGroups,
     DescribeSecurityGroupRules,
+    DescribeNetworkInterfaces,
     CreateSecurityGroup,
     AuthorizeSecurityGroupIngress,
     AuthorizeSecurityGroupEgress,
@@ -68,6 +69,7 @@ impl Kind {
         match self {
             Self::DescribeSecurityGroups => "DescribeSecurityGroups",
             Self::DescribeSecurityGroupRules => "DescribeSecurityGroupRules",
+            Self::DescribeNetworkInterfaces => "DescribeNetworkInterfaces",
             Self::CreateSecurityGroup => "CreateSecurityGroup",
             Self::AuthorizeSecurityGroupIngress => "AuthorizeSecurityGroupIngress",
             Self::AuthorizeSecurityGroupEgress => "AuthorizeSecurityGroupEgress",
@@ -83,7 +85,8 @@ impl Kind {
 
     /// Whether it changes nothing.
     pub fn is_read(self) -> bool {
-        matches!(self, Self::DescribeSecurityGroups | Self::DescribeSecurityGroupRules)
+        use Kind::{DescribeNetworkInterfaces, DescribeSecurityGroupRules, DescribeSecurityGroups};
+        matches!(self, DescribeSecurityGroups | DescribeSecurityGroupRules | DescribeNetworkInterfaces)
     }
 }
 

@@ -21,12 +21,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use rsgsync_core::inventory::{PlaceKind, ProviderSpec};
-use rsgsync_core::name::NetworkName;
+use rsgsync_core::name::{GroupId, NetworkName};
 use rsgsync_core::observed::{Limit, LimitSource, Limits, Observed, Scope};
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::{Atoms, Rule, RulePeer};
-use rsgsync_engine::{Cloud, CloudError, Done, StopSignal};
+use rsgsync_engine::{Attachments, Cloud, CloudError, Done, StopSignal};
 
 pub use state::StateProblem;
 pub use store::{Answer, CallRecord, Change, StateError};
@@ -227,6 +227,10 @@ impl Cloud for Simulated {
 
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
         self.execute_step(step, atoms).await
+    }
+
+    async fn attachments(&self, groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {
+        self.count_interfaces(groups).await.map(Some)
     }
 
     fn made_elsewhere(&self, name: &str, id: &str) {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rsgsync_core::name::{GroupId, GroupName, Mark, NameError, RuleId};
 use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule, Scope, Usage};
 use rsgsync_core::rule::Atoms;
-use rsgsync_engine::{CloudError, ErrorKind};
+use rsgsync_engine::{Attachments, CloudError, ErrorKind};
 
 use crate::Simulated;
 use crate::fault::Kind;
@@ -45,6 +45,16 @@ impl Simulated {
         Ok(Observed { account, groups, place, identity, limits, usage, ..Observed::default() })
     }
 
+    /// How many interfaces carry each of these groups.
+    pub(crate) async fn count_interfaces(&self, groups: &[GroupId]) -> Result<Attachments, CloudError> {
+        let about = About { kind: Kind::DescribeNetworkInterfaces, group: "", rules: 0 };
+        let counted = self.call(about, |world| {
+            let of = |id: &GroupId| world.find(id.as_str()).map_or(0, |group| group.interfaces);
+            Ok(groups.iter().map(|id| (id.clone(), of(id))).collect())
+        });
+        counted.await.map(|(counted, _)| counted).map_err(|failure| self.error("counting network interfaces", failure))
+    }
+
     /// Rules' marks are only read where they decide something.
     async fn read_marks(&self, scope: &Scope, groups: &mut [ObservedGroup]) -> Result<(), CloudError> {
         let shared = groups.iter().filter(|group| scope.needs_rule_marks(group));
@@ -69,7 +79,7 @@ impl Simulated {
 }
 
 fn read_group(group: &Group, atoms: &mut Atoms) -> Result<ObservedGroup, NameError> {
-    let Group { id, name, description, tags, rules } = group;
+    let Group { id, name, description, tags, interfaces: _, rules } = group;
     let rules = rules.iter().map(|rule| {
         Ok(ObservedRule {
             rule: to_rule(&rule.permission, atoms),

@@ -129,8 +129,15 @@ struct FileGroup {
     description: String,
     #[serde(default)]
     tags: Tags,
+    /// How many network interfaces carry it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    interfaces: u64,
     #[serde(default)]
     rules: Vec<FileRule>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A rule as people write it.
@@ -326,7 +333,7 @@ fn read_group(
     names: &HashMap<String, String>,
     world: &mut World,
 ) -> Result<Group, StateProblem> {
-    let FileGroup { id, name, description, tags, rules } = group;
+    let FileGroup { id, name, description, tags, interfaces, rules } = group;
     let mut seen = HashSet::new();
     let mut read = Vec::with_capacity(rules.len());
     for (index, rule) in rules.into_iter().enumerate() {
@@ -346,7 +353,7 @@ fn read_group(
         };
         read.push(GroupRule { id, permission, description, tags });
     }
-    Ok(Group { id, name, description, tags, rules: read })
+    Ok(Group { id, name, description, tags, interfaces, rules: read })
 }
 
 /// What is wrong: the key, and the words.
@@ -455,12 +462,13 @@ fn write_groups(world: &World) -> Vec<FileGroup> {
 }
 
 fn write_group(group: &Group, world: &World) -> FileGroup {
-    let Group { id, name, description, tags, rules } = group;
+    let Group { id, name, description, tags, interfaces, rules } = group;
     FileGroup {
         id: id.clone(),
         name: name.clone(),
         description: description.clone(),
         tags: tags.clone(),
+        interfaces: *interfaces,
         rules: rules.iter().map(|rule| write_rule(rule, world)).collect(),
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct Group {
     pub name: String,
     pub description: String,
     pub tags: Tags,
+    /// How many network interfaces carry it.
+    pub interfaces: u64,
     pub rules: Vec<GroupRule>,
 }
 
@@ -167,6 +169,7 @@ impl World {
             name: name.to_owned(),
             description: description.to_owned(),
             tags,
+            interfaces: 0,
             rules: vec![rule],
         });
         Ok(id)
@@ -339,13 +342,19 @@ impl World {
         Ok(())
     }
 
-    /// `DeleteSecurityGroup`: refused while a rule of another group refers to it.
+    /// `DeleteSecurityGroup`: refused while an interface carries it, or a rule of another group refers to it.
     pub fn delete_group(&mut self, id: &str) -> Result<(), Refusal> {
         let group = self.existing(id)?;
         if group.name == "default" {
             return refuse(
                 "CannotDelete",
                 format!("the specified group: \"{id}\" name: \"default\" cannot be deleted"),
+            );
+        }
+        if group.interfaces > 0 {
+            return refuse(
+                "DependencyViolation",
+                format!("resource {id} has a dependent object: {} network interfaces carry it", group.interfaces),
             );
         }
         let name = group.name.clone();
