@@ -24,7 +24,7 @@ pub const SPECS: &[ProviderSpec] = &[
 ];
 
 const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
-    ProviderSpec { word, keys: &[], required: &[], absent: Some(help), service_accounts: false }
+    ProviderSpec { word, keys: &[], required: &[], absent: Some(help), groups_are_names: false }
 }
 
 /// Opens a network's cloud; makes no call.

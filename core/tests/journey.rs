@@ -14,7 +14,7 @@ const SIMULATED: ProviderSpec = ProviderSpec {
     keys: &[("state", PlaceKind::Path)],
     required: &["state"],
     absent: None,
-    service_accounts: false,
+    groups_are_names: false,
 };
 
 const INVENTORY: &str = r#"

@@ -27,7 +27,7 @@ const PROVIDERS: &[ProviderSpec] = &[
         word: "aws",
         keys: &[("region", PlaceKind::Text), ("vpc", PlaceKind::TextOrTags)],
         required: &["region"],
-        absent: None, service_accounts: false,
+        absent: None, groups_are_names: false,
     },
 ];
 

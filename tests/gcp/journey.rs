@@ -84,7 +84,7 @@ fn groups_that_refer_to_each_other_are_made_and_destroyed() {
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
     let (_, calls) = project.calls_of(|| project.run(&["destroy", "--yes"]).exits(0));
     assert_eq!(calls["firewalls.delete"], calls["globalOperations.wait"], "{calls:?}");
-    assert!(project.as_google_reads().is_empty());
+    assert!(project.firewalls().is_empty());
     project.run(&["destroy", "--yes"]).exits(0);
 }
 
@@ -268,7 +268,7 @@ fn protocols_are_said_in_the_cloud_s_own_numbers() {
                 peers: { office: { cidrs: [192.0.2.0/24] } }\n";
     let project = Project::new("protocols", &format!("{NODES}{rule}"));
     project.run(&["apply"]).exits(0);
-    let made = rules(&project.as_google_reads());
+    let made = rules(&project.firewalls());
     for rule in ["in 4 * 192.0.2.0/24", "in esp * 192.0.2.0/24", "in icmp * 192.0.2.0/24"] {
         assert!(made["nodes"].contains(rule), "{rule} is not in {made:?}");
     }

@@ -38,7 +38,7 @@ fn a_group_that_existed_is_adopted_when_the_inventory_says_so() {
     project.make("theirs", theirs("nodes", "8443", "0.0.0.0/0"));
     project.run(&["plan"]).exits(0).says("ADOPTS").says("1 rule will go");
     project.run(&["apply", "--max-removals", "5"]).exits(0);
-    let firewalls = project.as_google_reads();
+    let firewalls = project.firewalls();
     assert_eq!(rules(&firewalls)["nodes"], nodes_table());
     assert!(
         firewalls.values().all(|f| f["description"].as_str().unwrap().contains("rsgsync:platform/nodes adopted")),

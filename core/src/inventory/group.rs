@@ -39,6 +39,8 @@ pub(super) fn group(
         let finding = account.place.error(Code::Conflict, "`security_group` and `service_account` don't go together");
         cx.report.add(finding.also(&group.place, "first").help("write the one that rules name the nodes by"));
     }
+    // With both, one error is enough.
+    let is_account = account.is_some() && security_group.is_none();
     let at_security_group = account.or(security_group).map_or(&key.place, |node| &node.place).clone();
     let security_group = match (security_group, account) {
         (_, Some(node)) => account_of(cx, node),
@@ -71,7 +73,6 @@ pub(super) fn group(
         addresses,
         multihomed,
     };
-    let is_account = account.is_some();
     Some(Placed { group, security_group: at_security_group, is_account, ownership: at_ownership })
 }
 

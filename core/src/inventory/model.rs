@@ -91,8 +91,8 @@ pub struct ProviderSpec {
     pub required: &'static [&'static str],
     /// Set where this build knows the word but lacks the provider: what to do about it.
     pub absent: Option<&'static str>,
-    /// Its groups may be service accounts.
-    pub service_accounts: bool,
+    /// Its groups are but names within a network, tags or service accounts: no other network can refer to them.
+    pub groups_are_names: bool,
 }
 
 /// Nodes that form one Kubernetes cluster.

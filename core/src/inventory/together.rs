@@ -182,7 +182,7 @@ fn accounts_only_where_known(
     for (cluster, placed) in clusters {
         let Some(network) = networks.get(&cluster.network) else { continue };
         let spec = cx.providers.iter().find(|spec| spec.word == network.provider);
-        if spec.is_some_and(|spec| spec.service_accounts) {
+        if spec.is_some_and(|spec| spec.groups_are_names) {
             continue;
         }
         for here in placed.iter().filter(|placed| placed.is_account) {

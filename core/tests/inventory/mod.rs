@@ -18,7 +18,7 @@ const SIMULATED: ProviderSpec = ProviderSpec {
     keys: &[("state", PlaceKind::Path)],
     required: &["state"],
     absent: None,
-    service_accounts: false,
+    groups_are_names: false,
 };
 pub const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 26);
 

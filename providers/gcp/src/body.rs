@@ -270,17 +270,14 @@ impl Firewall {
     /// Whether both let the same through, or deny it, for the same instances; order and spelling don't count.
     pub fn says_as(&self, other: &Firewall) -> bool {
         fn meaning(it: &Firewall) -> Option<impl PartialEq + use<>> {
-            let mut atoms = Atoms::new();
-            let names = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
-            let ends = [&it.source_tags, &it.source_service_accounts, &it.target_tags, &it.target_service_accounts];
             // Names as texts: two tables give the same name different atoms.
-            let ranges: BTreeSet<Cidr> = translate::peers_of(it, &mut atoms)
-                .ok()?
-                .into_iter()
-                .filter_map(|peer| if let RulePeer::Addresses(cidr) = peer { Some(cidr) } else { None })
-                .collect();
+            let names = [&it.source_tags, &it.source_service_accounts, &it.target_tags, &it.target_service_accounts];
+            let names = names.map(|names| names.iter().cloned().collect::<BTreeSet<String>>());
+            let peers = translate::peers_of(it, &mut Atoms::new()).ok()?;
+            let range = |peer| if let RulePeer::Addresses(cidr) = peer { Some(cidr) } else { None };
+            let ranges: BTreeSet<Cidr> = peers.into_iter().filter_map(range).collect();
             let traffic = translate::traffic_of(it).ok()?;
-            Some((it.disabled, it.denied.is_empty(), ends.map(|list| names(list)), ranges, traffic))
+            Some((it.disabled, it.denied.is_empty(), names, ranges, traffic))
         }
         meaning(self).is_some_and(|mine| meaning(other).is_some_and(|theirs| mine == theirs))
     }

@@ -65,8 +65,9 @@ impl Pack for Gcp {
     }
 
     fn unsayable(&self, rule: &Rule, group: &str, peer: &str) -> Option<String> {
+        let elsewhere = peer.contains('/').then(|| format!("`{peer}` is of another project: state its addresses"));
         let mixed = || if peer.is_empty() { None } else { mixes(group, peer) };
-        unsayable(rule).map(|why| why.to_string()).or_else(mixed)
+        unsayable(rule).map(|why| why.to_string()).or(elsewhere).or_else(mixed)
     }
 
     fn reference(&self, group: &str) -> PeerKind {

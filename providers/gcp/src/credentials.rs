@@ -5,10 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
+use google_cloud_auth::errors::CredentialsError;
 use http::{Extensions, HeaderMap};
 use rsgsync_engine::{CloudError, ErrorKind};
 
-use crate::error::{causes, final_error};
+use crate::error::{causes, final_error, last_cause};
 
 /// A machine that has no metadata server may let its packets vanish.
 const TOKEN: Duration = Duration::from_secs(30);
@@ -53,7 +54,7 @@ impl Login {
             Ok(Err(error)) => {
                 let again = error.is_transient() && (self.held().accepted || answered(&error));
                 let kind = if again { ErrorKind::Transient } else { ErrorKind::Final };
-                Err(CloudError { kind, ..final_error(doing(), causes(&error), CHECK_CREDENTIALS) })
+                Err(CloudError { kind, ..final_error(doing(), why(&error), CHECK_CREDENTIALS) })
             }
             Err(_) => {
                 let kind = if self.held().accepted { ErrorKind::Transient } else { ErrorKind::Final };
@@ -89,6 +90,18 @@ impl Login {
         held.credentials = None;
         std::mem::take(&mut held.accepted)
     }
+}
+
+/// Why there is no token, without what the library guesses of the future.
+fn why(error: &CredentialsError) -> String {
+    let said = causes(error);
+    if said.contains("/computeMetadata/") {
+        return format!(
+            "there are none: GOOGLE_APPLICATION_CREDENTIALS is not set, gcloud has none, and no metadata server answers: {}",
+            last_cause(error)
+        );
+    }
+    said.replace(" and future attempts will not succeed", "").replace(" but future attempts may succeed", "")
 }
 
 /// Whether whoever gives tokens has answered, if only to say that it can't now.

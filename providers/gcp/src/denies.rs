@@ -81,7 +81,7 @@ fn of_firewall(firewall: &Firewall, atoms: &mut Atoms) -> Option<Deny> {
     let targets: BTreeSet<_> =
         firewall.target_tags.iter().chain(&firewall.target_service_accounts).map(|name| atoms.intern(name)).collect();
     Some(Deny {
-        name: format!("firewall rule `{}` (priority {})", firewall.name, firewall.priority.0),
+        name: firewall.name.clone(),
         priority: Some(firewall.priority.0),
         targets: (!targets.is_empty()).then_some(targets),
         rules: rules.into_iter().collect(),
@@ -132,9 +132,8 @@ fn of_policy(policy: &Policy, rule: &PolicyRule, atoms: &mut Atoms) -> Option<De
     let rules = peers.iter().flat_map(|cidr| {
         traffic.iter().map(|traffic| Rule { direction, peer: RulePeer::Addresses(*cidr), traffic: *traffic })
     });
-    let rule_name = if rule.rule_name.is_empty() { String::new() } else { format!(" `{}`", rule.rule_name) };
     Some(Deny {
-        name: format!("rule{rule_name} of firewall policy `{}` (priority {})", policy.label(), rule.priority),
+        name: format!("firewall policy {}, rule {}", policy.label(), rule.priority),
         priority: None,
         targets: (!targets.is_empty()).then_some(targets),
         rules: rules.collect(),

@@ -197,7 +197,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 /// The innermost cause: the outer ones only say at which stage it happened.
-fn last_cause(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn last_cause(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

@@ -38,13 +38,9 @@ impl Gcp {
         };
         let (listed, (quota, effective)) = futures_util::future::try_join(self.list(), planning).await?;
         let of_network: Vec<&Firewall> = listed.iter().filter(|f| f.is_of(&self.place.network)).collect();
-        if scope.marked {
-            self.session.planned_with(&listed);
-            if effective.is_none() && of_network.is_empty() {
-                self.check_network().await?;
-            }
-        } else {
-            self.session.saw(&listed);
+        self.session.listed(&listed, scope.marked);
+        if scope.marked && effective.is_none() && of_network.is_empty() {
+            self.check_network().await?;
         }
         let groups = groups(&of_network, scope, atoms)?;
         let (denies, notes) = self.denies(&of_network, scope, effective, atoms).await?;

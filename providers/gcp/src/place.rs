@@ -13,7 +13,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     keys: &[("project", PlaceKind::Text), ("network", PlaceKind::Text)],
     required: &["project"],
     absent: None,
-    service_accounts: true,
+    groups_are_names: true,
 };
 
 /// Where groups live, as the inventory says it.

@@ -19,6 +19,7 @@ pub(crate) struct Session {
 
 #[derive(Debug, Default)]
 struct Known {
+    listed: bool,
     resources: HashMap<String, Firewall>,
     /// How often an operation of a step has failed, or is known to be over.
     over: HashMap<StepId, u32>,
@@ -35,16 +36,13 @@ impl Session {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The network's resources, on which a plan is built: all there are.
-    pub fn planned_with(&self, resources: &[Firewall]) {
-        self.known().resources = resources.iter().map(|r| (r.name.clone(), r.clone())).collect();
-    }
-
-    /// Resources that were seen while a plan is carried out: what the plan was built on stays.
-    pub fn saw(&self, resources: &[Firewall]) {
+    /// The project's resources as they were listed. A plan is built on what `planning` lists, or on the first list; what is
+    /// listed while it is carried out may be what others wrote meanwhile, and changes nothing here.
+    pub fn listed(&self, resources: &[Firewall], planning: bool) {
         let mut known = self.known();
-        for resource in resources {
-            known.resources.entry(resource.name.clone()).or_insert_with(|| resource.clone());
+        if planning || !known.listed {
+            known.listed = true;
+            known.resources = resources.iter().map(|r| (r.name.clone(), r.clone())).collect();
         }
     }
 
@@ -79,12 +77,12 @@ impl Session {
     }
 }
 
-/// A UUID of the version for bits of one's own, 8 (RFC 9562).
+/// A UUID that says of itself to be random (version 4), as Google asks for (AIP-155).
 fn uuid(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(36);
     for (at, byte) in bytes.iter().take(16).enumerate() {
         let byte = match at {
-            6 => byte & 0x0F | 0x80,
+            6 => byte & 0x0F | 0x40,
             8 => byte & 0x3F | 0x80,
             _ => *byte,
         };
@@ -114,12 +112,24 @@ mod tests {
     }
 
     #[test]
+    fn what_others_write_while_a_plan_is_carried_out_is_not_what_it_was_made_for() {
+        let named = |name: &str, id: &str| Firewall { name: name.to_owned(), id: id.to_owned(), ..Firewall::default() };
+        let session = Session::new();
+        session.listed(&[named("a", "1")], false);
+        session.listed(&[named("a", "2"), named("b", "3")], false);
+        assert_eq!(session.resource("a"), Some(named("a", "1")));
+        assert_eq!(session.resource("b"), None);
+        session.listed(&[named("b", "3")], true);
+        assert_eq!((session.resource("a"), session.resource("b")), (None, Some(named("b", "3"))));
+    }
+
+    #[test]
     fn an_id_is_a_uuid() {
         let id = Session::new().request_id(StepId(7));
         let lengths: Vec<usize> = id.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
         assert!(id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()), "{id}");
-        assert_eq!(id.as_bytes()[14], b'8');
+        assert_eq!(id.as_bytes()[14], b'4');
         assert!(b"89ab".contains(&id.as_bytes()[19]), "{id}");
     }
 }

@@ -156,10 +156,8 @@ pub(crate) struct PolicyRule {
     pub direction: Way,
     pub disabled: bool,
     pub priority: u32,
-    pub rule_name: String,
     #[serde(rename = "match")]
     pub matches: Matcher,
-    pub target_resources: Vec<String>,
     pub target_secure_tags: Vec<serde_json::Value>,
     pub target_service_accounts: Vec<String>,
 }

@@ -44,7 +44,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     keys: &[("state", PlaceKind::Path)],
     required: &[],
     absent: None,
-    service_accounts: false,
+    groups_are_names: false,
 };
 
 /// One network of the embedded cloud.

@@ -117,7 +117,7 @@ fn a_network_without_provider() {
         "  lab:\n    simulated: { state: cloud.json }",
         "  «lab»:\n    nat: []",
         "the network has no provider",
-        "write one of aws, simulated",
+        "write one of aws, gcp, simulated",
     );
 }
 
@@ -557,6 +557,16 @@ fn rules_that_are_no_list() {
         "«narrow»:\n      {",
         "`narrow` must be a list, and is a mapping",
         "start each entry with `- `",
+    );
+}
+
+#[test]
+fn a_reference_to_a_network_whose_groups_are_but_names() {
+    check_error(
+        "simulated: { state: cloud.json }",
+        "gcp: { project: a }\n    links: { other: «reference» }\n  other:\n    gcp: { project: b }",
+        "`gcp` has no references to groups of another network",
+        "write `private` or `public`",
     );
 }
 

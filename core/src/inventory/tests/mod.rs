@@ -26,21 +26,21 @@ const PROVIDERS: [ProviderSpec; 3] = [
         ],
         required: &["region"],
         absent: None,
-        service_accounts: false,
+        groups_are_names: false,
     },
     ProviderSpec {
         word: "gcp",
         keys: &[("project", PlaceKind::Text)],
         required: &["project"],
         absent: None,
-        service_accounts: true,
+        groups_are_names: true,
     },
     ProviderSpec {
         word: "simulated",
         keys: &[("state", PlaceKind::Path)],
         required: &["state"],
         absent: None,
-        service_accounts: false,
+        groups_are_names: false,
     },
 ];
 

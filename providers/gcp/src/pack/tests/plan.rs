@@ -61,7 +61,7 @@ static INVENTORY: LazyLock<Inventory> = LazyLock::new(|| {
         keys: &[("at", PlaceKind::Text)],
         required: &[],
         absent: None,
-        service_accounts: true,
+        groups_are_names: true,
     };
     let no_file = |_: &std::path::Path| Err(String::new());
     let today = "2026-11-26".parse().unwrap();
