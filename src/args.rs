@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rsgsync_core::plan::Shard;
 
 /// Keeps cloud firewalls true: works out which ports every node group of a cluster needs, compares that with what the
 /// cloud has, and repairs the difference without ever cutting a required connection.
@@ -140,6 +141,9 @@ pub struct Selection {
     /// Only groups of this cluster get steps (what is desired still comes from the whole inventory); may be repeated
     #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
     pub clusters: Vec<String>,
+    /// Only groups of this part of the fleet get steps: INDEX/COUNT, counted from 0, as in `--shard $JOB_COMPLETION_INDEX/8`
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
     /// Remove redundant rules and bring descriptions up to date, too
     #[arg(long)]
     pub tidy: bool,
@@ -149,6 +153,10 @@ pub struct Selection {
     /// Take exclusive groups over that carry another owner's mark
     #[arg(long)]
     pub take_over: bool,
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    Shard::parse(text).ok_or_else(|| "a shard is INDEX/COUNT, counted from 0: 0/4 to 3/4".to_owned())
 }
 
 /// What may change.
@@ -207,7 +215,7 @@ pub struct ApplyArgs {
     /// changed so that they would be others; reads no inventory
     #[arg(
         value_name = "PLAN",
-        conflicts_with_all = ["clusters", "tidy", "prune", "take_over", "add_only", "allow_gap"]
+        conflicts_with_all = ["clusters", "shard", "tidy", "prune", "take_over", "add_only", "allow_gap"]
     )]
     pub plan: Option<PathBuf>,
     /// What may change.

@@ -115,12 +115,16 @@ pub struct Opened {
     pub cloud: Box<dyn Cloud>,
 }
 
-/// Opens the clouds of networks that have groups, or that groups of others refer to, with `prune` of all networks; makes no
-/// call.
-pub fn open(wish: &Wish, prune: bool) -> Result<Vec<Opened>, Failure> {
+/// Opens the clouds of networks that have groups of the shard, or that groups of others refer to, where orphans are pruned
+/// of all networks; makes no call.
+pub fn open(wish: &Wish, options: &PlanOptions) -> Result<Vec<Opened>, Failure> {
     let referred: BTreeSet<&NetworkName> =
         wish.desired.networks.values().flat_map(|d| d.elsewhere.values()).map(|e| &e.network).collect();
-    let used = |n: &&Network| prune || wish.desired.networks.contains_key(&n.name) || referred.contains(&n.name);
+    let in_shard = |network: &NetworkName| {
+        let groups = wish.desired.networks.get(network).into_iter().flat_map(|n| &n.groups);
+        groups.into_iter().any(|g| options.shard.is_none_or(|shard| shard.has(network, g.security_group.as_str())))
+    };
+    let used = |n: &&Network| options.prune || in_shard(&n.name) || referred.contains(&n.name);
     let opened = wish
         .inventory
         .networks
@@ -317,7 +321,7 @@ pub fn make_destruction(
 
 /// The planner's options, from the command line.
 pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failure> {
-    let Changes { selection: Selection { clusters, tidy, prune, take_over }, add_only, max_removals, allow_gap } =
+    let Changes { selection: Selection { clusters, shard, tidy, prune, take_over }, add_only, max_removals, allow_gap } =
         changes;
     let rows: BTreeSet<&str> = wish.flows.flows.iter().map(|f| &*f.reason.row).collect();
     for row in allow_gap {
@@ -328,6 +332,7 @@ pub fn plan_options(wish: &Wish, changes: &Changes) -> Result<PlanOptions, Failu
     }
     Ok(PlanOptions {
         clusters: wish.clusters(clusters)?,
+        shard: *shard,
         add_only: *add_only,
         tidy: *tidy,
         prune: *prune,

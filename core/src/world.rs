@@ -28,9 +28,12 @@ pub fn world(plan: &Plan) -> World {
             let observed = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
             let public = |rule: &Rule| rule.direction == Direction::Ingress && names_public(rule, &plan.trusted);
             let before = PacketSet::of(observed.iter().map(|r| r.rule).filter(public));
-            let removed: BTreeSet<Rule> = steps().flat_map(|s| s.removes.iter().map(|r| r.rule)).collect();
-            let stays = observed.iter().map(|r| r.rule).filter(|rule| !removed.contains(rule));
-            let after = PacketSet::of(stays.chain(steps().flat_map(|s| s.adds.iter().map(|a| a.rule))).filter(public));
+            let gone = steps().flat_map(|s| s.removes.iter().map(|r| (r.rule, r.resource.as_deref())));
+            let gone: BTreeSet<(Rule, Option<&str>)> = gone.collect();
+            let stays = observed.iter().filter(|r| !gone.contains(&(r.rule, r.resource.as_deref())));
+            let after = PacketSet::of(
+                stays.map(|r| r.rule).chain(steps().flat_map(|s| s.adds.iter().map(|a| a.rule))).filter(public),
+            );
             let name = network.group_name(group.atom);
             let spell = |set: PacketSet| {
                 let traffics: Vec<String> = set.traffic().traffics().iter().map(ToString::to_string).collect();

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use rsgsync_core::diff::Fate;
 use rsgsync_core::document::checksum;
-use rsgsync_core::plan::{Plan, Step, all_of};
+use rsgsync_core::flow::Why;
+use rsgsync_core::plan::{Plan, PlanOptions, Step, all_of};
 
 use super::{Context, Exit, documented};
 use crate::args::ApplyArgs;
 use crate::failure::{Failure, line};
 use crate::journals::Unfinished;
 use crate::load::saved;
-use crate::pipeline::{make_again, make_plan, observe, open, open_saved, plan_options};
+use crate::pipeline::{Wish, make_again, make_plan, observe, open, open_saved, plan_options};
 use crate::report::count;
 use crate::running::{ask, can_ask, carry};
 
@@ -71,7 +72,7 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let wish = context.wish()?;
     wish.refuse_guarded()?;
     let options = plan_options(&wish, &args.changes)?;
-    let opened = open(&wish, options.prune)?;
+    let opened = open(&wish, &options)?;
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
@@ -82,7 +83,7 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let unread = |exit: Exit| if errors.is_empty() { Ok(exit) } else { Err(Failure::Cloud(errors.clone())) };
     if plan.steps.is_empty() {
         unfinished.close();
-        return unread(Exit::Done);
+        return unread(waits_for_other_shards(&wish, &options, &plan));
     }
     let asks = !args.running.yes && args.expect.is_none() && can_ask();
     if asks && !ask(&format!("Make {}?", count(plan.steps.len(), "call"))) {
@@ -116,7 +117,28 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
     let state = if spared { "what nothing wants is still there" } else { "in sync" };
     context.say(&format!("\nApplied in {}; {state}.\n", count(plan.steps.len(), "call")))?;
-    unread(Exit::Done)
+    unread(waits_for_other_shards(&wish, &options, &left))
+}
+
+/// Rows may wait for groups that other parts of the fleet are still to make: then there is more to do later.
+fn waits_for_other_shards(wish: &Wish, options: &PlanOptions, plan: &Plan) -> Exit {
+    let of_inventory = |why: &Why| match why {
+        Why::GroupNotThere(network, group) => {
+            let groups = wish.desired.networks.get(network).into_iter().flat_map(|n| &n.groups);
+            groups.into_iter().any(|g| g.security_group.as_str() == group.as_str())
+        }
+        _ => false,
+    };
+    let waiting = plan.unopened.iter().filter(|row| options.shard.is_some() && of_inventory(&row.why)).count();
+    if waiting == 0 {
+        return Exit::Done;
+    }
+    eprintln!(
+        "{} for groups that other shards make",
+        if waiting == 1 { "1 row waits".to_owned() } else { format!("{waiting} rows wait") }
+    );
+    eprintln!("  help: run this shard again when they are through");
+    Exit::Partial
 }
 
 /// What stands between a plan and its calls: the proof, the blast radius, the reviewer's digest.

@@ -1,5 +1,7 @@
 //! `rsgsync destroy`: remove what rsgsync owns.
 
+use rsgsync_core::plan::PlanOptions;
+
 use super::{Context, Exit, documented};
 use crate::args::{DestroyArgs, Format};
 use crate::failure::{Failure, line};
@@ -12,7 +14,7 @@ use crate::running::{ask, can_ask, carry};
 pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Failure> {
     let wish = context.wish()?;
     let clusters = wish.clusters(&args.clusters)?;
-    let opened = open(&wish, false)?;
+    let opened = open(&wish, &PlanOptions::default())?;
     let readings = observe(&wish, &opened, true, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_destruction(&wish, &opened, readings, clusters.clone())?;

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use rsgsync_core::document::{AttachmentEntry, Document, checksum, drift};
 use rsgsync_core::name::GroupId;
-use rsgsync_core::plan::{Plan, PlanOptions};
+use rsgsync_core::plan::Plan;
 use rsgsync_engine::CloudError;
 
 use super::{Context, Exit, documented, print};
-use crate::args::{DriftArgs, Format};
+use crate::args::{Changes, DriftArgs, Format};
 use crate::failure::{Failure, line};
 use crate::file::{Readers, save};
-use crate::pipeline::{Opened, make_plan, observe_within, open, too_slow};
+use crate::pipeline::{Opened, make_plan, observe_within, open, plan_options, too_slow};
 use crate::report::brief::{drift_chat, drift_markdown};
 use crate::report::metrics::{Run, metrics};
 
@@ -21,15 +21,9 @@ use crate::report::metrics::{Run, metrics};
 pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let wish = context.wish()?;
-    let options = PlanOptions {
-        clusters: wish.clusters(&args.selection.clusters)?,
-        tidy: args.selection.tidy,
-        prune: args.selection.prune,
-        take_over: args.selection.take_over,
-        ..PlanOptions::default()
-    };
+    let options = plan_options(&wish, &Changes { selection: args.selection.clone(), ..Changes::default() })?;
     wish.refuse_guarded()?;
-    let opened = open(&wish, args.selection.prune)?;
+    let opened = open(&wish, &options)?;
     let within = Duration::from_secs(args.timeout);
     let readings = observe_within(&wish, &opened, false, &context.screen(), Some(within)).await;
     let errors = readings.errors();

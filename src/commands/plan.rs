@@ -11,7 +11,7 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     let wish = context.wish()?;
     wish.refuse_guarded()?;
     let options = plan_options(&wish, &args.changes)?;
-    let opened = open(&wish, options.prune)?;
+    let opened = open(&wish, &options)?;
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;

@@ -431,7 +431,7 @@ fn not_opened(out: &mut String, rows: &[Unopened]) {
             Why::NetworkRangeUnknown(net) => format!("range unknown: add cidrs.{net}"),
             Why::NoAddresses(cluster, group) => format!("other network: add addresses to {cluster}/{group}, or a link"),
             Why::GroupNotThere(network, group) => {
-                format!("other network: {group} isn't in {network}, or couldn't be read; it is opened once it is there")
+                format!("{group} isn't in {network} yet, or couldn't be read; it is opened once it is there")
             }
             Why::NameNeedsCidrs(name) => format!("a rule can't hold the name {name}: give its cidrs in peers"),
             Why::RancherUnknown => "set rancher: to the cluster whose Rancher manages this one".to_owned(),

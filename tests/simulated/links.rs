@@ -89,7 +89,7 @@ fn a_saved_plan_knows_groups_that_another_network_makes_and_its_run_can_be_rolle
 fn a_group_that_cluster_leaves_out_is_not_referred_to_until_it_is_there() {
     let scene = scene(INVENTORY);
     let ran = scene.run(&["apply", "--cluster", "d"]).exits(0);
-    let ran = ran.says("not opened").says("other network: a isn't in hub");
+    let ran = ran.says("not opened").says("a isn't in hub");
     assert!(!ran.stdout.contains("9100/tcp from"), "{}", ran.stdout);
     assert_eq!(peers(&scene, 9100), Vec::<Value>::new());
     scene.run(&["apply"]).exits(0);

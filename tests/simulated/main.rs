@@ -17,5 +17,6 @@ mod picture;
 mod rollback;
 mod saved_plan;
 mod selection;
+mod shards;
 #[path = "../support/mod.rs"]
 mod support;

@@ -9,7 +9,7 @@ use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, doomed, orphans, pruned};
 use super::shadow::shadowed;
-use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, ids_lost};
+use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
 use crate::flow::{Ask, Flows, Unopened, Why};
@@ -39,6 +39,8 @@ pub struct NetworkInput<'a> {
 pub struct PlanOptions {
     /// Only groups of these clusters get steps.
     pub clusters: Option<BTreeSet<ClusterName>>,
+    /// Only groups of this part of the fleet get steps.
+    pub shard: Option<Shard>,
     /// No removal at all.
     pub add_only: bool,
     /// Remove redundant rules and bring descriptions up to date, too.
@@ -55,7 +57,15 @@ pub struct PlanOptions {
 
 impl PlanOptions {
     /// Whether a group gets steps.
-    pub(super) fn select(&self, group: &DesiredGroup) -> bool {
+    pub(super) fn select(&self, network: &NetworkName, group: &DesiredGroup) -> bool {
+        self.in_shard(network, group.security_group.as_str()) && self.in_clusters(group)
+    }
+
+    fn in_shard(&self, network: &NetworkName, security_group: &str) -> bool {
+        self.shard.is_none_or(|shard| shard.has(network, security_group))
+    }
+
+    fn in_clusters(&self, group: &DesiredGroup) -> bool {
         self.clusters.as_ref().is_none_or(|only| group.members.iter().any(|(cluster, _)| only.contains(cluster)))
     }
 
@@ -76,12 +86,15 @@ pub fn plan(
     let clusters = inventory.written();
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let mut draft = Draft::of(&inputs);
-    let whereabouts = whereabouts(&inputs, &desired, |group| options.select(group));
+    let whereabouts = whereabouts(&inputs, &desired, |network, group| options.select(network, group));
     for mut input in inputs {
         let mut wish = desired.networks.remove(&input.network.name).unwrap_or_default();
         always_there(&mut input, wish.groups.iter().map(|g| (g.security_group.as_str(), g.atom)));
         let name = &input.network.name;
         let account = input.observed.as_ref().ok().and_then(|o| o.account.as_deref());
+        if let Ok(observed) = &input.observed {
+            wait_for_other_shards(&mut wish, name, observed, options);
+        }
         let lost = settle_references(&mut wish, account, &whereabouts);
         desired.unopened.extend(not_there(inventory, name, &wish, lost));
         let Ok(observed) = &input.observed else {
@@ -90,7 +103,11 @@ pub fn plan(
         };
         let (linked, unlinked) = link(&wish, observed, ours, input.pack);
         draft.errors.extend(unlinked_errors(name, unlinked));
-        let orphaned = orphans(inventory, observed, &linked, ours);
+        let mut orphaned = orphans(inventory, observed, &linked, ours);
+        orphaned.retain(|orphan| {
+            let group = observed.groups.iter().find(|group| group.atom == orphan.atom);
+            group.is_none_or(|group| options.in_shard(name, group.name.as_str()))
+        });
         let deletes = options.prunes() && !input.pack.dialect().groups_are_implicit;
         let doomed = if deletes { doomed(&orphaned) } else { BTreeSet::new() };
         let mut groups = Vec::new();
@@ -180,7 +197,7 @@ pub(super) fn always_there<'a>(input: &mut NetworkInput<'_>, groups: impl Iterat
 pub(super) fn whereabouts(
     inputs: &[NetworkInput<'_>],
     desired: &Desired,
-    to_be_made: impl Fn(&DesiredGroup) -> bool,
+    to_be_made: impl Fn(&NetworkName, &DesiredGroup) -> bool,
 ) -> BTreeMap<Elsewhere, Whereabouts> {
     let mut all = BTreeMap::new();
     // A group that is but a name means nothing in another network.
@@ -191,13 +208,29 @@ pub(super) fn whereabouts(
             let there = Whereabouts::There { id: group.id.clone(), account: observed.account.clone() };
             all.insert(named(&group.name), there);
         }
-        for group in desired.networks.get(&network.name).iter().flat_map(|n| &n.groups).filter(|g| to_be_made(g)) {
+        for group in
+            desired.networks.get(&network.name).iter().flat_map(|n| &n.groups).filter(|g| to_be_made(&network.name, g))
+        {
             if let SecurityGroup::Name(name) = &group.security_group {
                 all.entry(named(name)).or_insert(Whereabouts::ToBeMade);
             }
         }
     }
     all
+}
+
+/// Groups that another part of the fleet is still to make are like those of another network that nobody has: rules that
+/// refer to them wait.
+fn wait_for_other_shards(wish: &mut DesiredNetwork, name: &NetworkName, observed: &Observed, options: &PlanOptions) {
+    let there = |group: &GroupName| observed.groups.iter().any(|o| o.name == *group);
+    for group in &wish.groups {
+        if let SecurityGroup::Name(text) = &group.security_group
+            && !options.in_shard(name, text.as_str())
+            && !there(text)
+        {
+            wish.elsewhere.insert(group.atom, Elsewhere { network: name.clone(), group: text.clone() });
+        }
+    }
 }
 
 /// The rows behind rules whose other end nobody has.

@@ -46,7 +46,7 @@ pub fn destroy(
     let clusters = inventory.written();
     let ours = Ours { owner: &inventory.owner, clusters: &clusters };
     let mut draft = Draft::of(&inputs);
-    let whereabouts = whereabouts(&inputs, &whole, |_| false);
+    let whereabouts = whereabouts(&inputs, &whole, |_, _| false);
     for input in inputs {
         let name = input.network.name.clone();
         let mut wish = whole.networks.remove(&name).unwrap_or_default();

@@ -76,7 +76,7 @@ pub(super) fn group(
     linked.wanted.add_only = options.add_only;
     let mut diff = diff(&linked.wanted, existing, ownership, ours);
     diff.project_adds(dialect);
-    let selected = options.select(desired);
+    let selected = options.select(&network, desired);
     if options.tidy && selected && !options.add_only {
         tidy(&mut diff);
     }
@@ -137,6 +137,8 @@ pub(super) fn group(
         || (added + removed > 0 && changes.marks.iter().any(|new| is_adopted(new, existing)));
     let status = match (selected, there) {
         (false, _) => GroupStatus::Skipped,
+        // Nothing to make: a group that is but a name needs no more.
+        (_, None) if dialect.groups_are_implicit && added + removed == 0 => GroupStatus::InSync,
         (_, None) => GroupStatus::Create,
         _ if adopts => GroupStatus::Adopt,
         _ if added + removed + changes.joins.len() + changes.leaves.len() > 0 => GroupStatus::Change,

@@ -14,6 +14,7 @@ mod orphan;
 mod quota;
 mod rollback;
 mod shadow;
+mod shard;
 mod step;
 mod undo;
 mod waves;
@@ -25,6 +26,7 @@ pub use error::{NetworkCount, PlanError};
 pub use orphan::{Orphan, Prune};
 pub use quota::{QuotaUse, quota_use};
 pub use rollback::{Begun, rollback, rollback_scopes};
+pub use shard::Shard;
 pub use step::*;
 
 use std::collections::{BTreeMap, BTreeSet};

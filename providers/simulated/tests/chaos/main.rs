@@ -1,11 +1,14 @@
 //! Random clouds, wishes and faults: whatever goes wrong, no required packet is cut, nothing unwanted opens, what is
 //! foreign stays as it is, and a few runs bring everything about.
 //!
-//! Seeds 1 to 60, or as many as `RSGSYNC_CASES` says; `RSGSYNC_SEED` runs a single one.
+//! Each test plays some seeds, or as many as `RSGSYNC_CASES` says; `RSGSYNC_SEED` plays a single one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping it")]
 
+mod back;
+mod kills;
 mod packets;
 mod scenario;
+mod twice;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -131,8 +134,8 @@ fn patient() -> Options {
     Options { concurrency: 8, patience: Patience { times: 8, ..Patience::default() } }
 }
 
-/// Observe, plan, carry out.
-async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
+/// Observe and plan; how the run ends where there is nothing to carry out.
+async fn planned(cloud: &Simulated, scenario: &Scenario) -> Result<Plan, End> {
     let inventory = inventory();
     let mut part = desired(scenario);
     let scope = Scope {
@@ -143,23 +146,24 @@ async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
     };
     let (network, stop) = (network(), StopSignal::new());
     let observed = observe(&network, cloud, &scope, &mut part.atoms, patient().patience, &(), &stop).await;
-    let Ok(observed) = observed else { return End::Failed };
+    let Ok(observed) = observed else { return Err(End::Failed) };
     let input =
         NetworkInput { network: inventory.networks[&network].clone(), observed: Ok(observed), pack: cloud, calls: 1 };
     let desired = Desired { networks: [(network.clone(), part)].into(), ..Desired::default() };
     let (guards, options) = (GuardsInForce::default(), PlanOptions::default());
     let plan: Plan = match plan(&inventory, &Flows::default(), desired, vec![input], &guards, &options) {
         Ok(plan) => plan,
-        Err(errors) if errors.iter().all(|error| matches!(error, PlanError::Quota { .. })) => return End::NoRoom,
+        Err(errors) if errors.iter().all(|error| matches!(error, PlanError::Quota { .. })) => return Err(End::NoRoom),
         Err(errors) => panic!("{errors:?}"),
     };
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
-    if plan.steps.is_empty() {
-        return End::InSync;
-    }
+    if plan.steps.is_empty() { Err(End::InSync) } else { Ok(plan) }
+}
+
+async fn carried(cloud: &Simulated, plan: &Plan) -> End {
     let run = Run {
-        network: &network,
-        owner: &inventory.owner,
+        network: &network(),
+        owner: &plan.owner,
         cloud,
         account: None,
         elsewhere: &Default::default(),
@@ -167,8 +171,17 @@ async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
         steps: &plan.steps,
         settle: Duration::ZERO,
     };
-    let outcome = carry_out(&[run], patient(), &mut Journal::in_memory(Value::Null), &(), &stop).await;
+    let mut journal = Journal::in_memory(Value::Null);
+    let outcome = carry_out(&[run], patient(), &mut journal, &(), &StopSignal::new()).await;
     if outcome.is_complete() { End::Done } else { End::Failed }
+}
+
+/// Observe, plan, carry out.
+async fn run(cloud: &Simulated, scenario: &Scenario) -> End {
+    match planned(cloud, scenario).await {
+        Ok(plan) => carried(cloud, &plan).await,
+        Err(end) => end,
+    }
 }
 
 /// Checks every change of one run; `disturbed` are packets of rules that strangers took away while we weren't looking.
@@ -293,27 +306,36 @@ async fn play(scenario: &Scenario) -> (End, usize) {
     panic!("not in sync after {RUNS} runs: {state:#}");
 }
 
+/// Plays every scenario of some seeds: 1 to `seeds`, or as many as `RSGSYNC_CASES` says, or `RSGSYNC_SEED` alone. Gives how
+/// many were played.
+fn each(seeds: u64, mut play: impl FnMut(Scenario, &tokio::runtime::Runtime)) -> u64 {
+    let seeds = match number("RSGSYNC_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=number("RSGSYNC_CASES").unwrap_or(seeds),
+    };
+    let (mut played, mut failed) = (0, Vec::new());
+    for seed in seeds {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let one = std::panic::AssertUnwindSafe(|| play(scenario(seed), &runtime));
+        played += 1;
+        if std::panic::catch_unwind(one).is_err() {
+            failed.push(seed);
+        }
+    }
+    assert!(failed.is_empty(), "seeds {failed:?} of {played}: set RSGSYNC_SEED to one of them");
+    played
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|text| text.parse().ok())
 }
 
 #[test]
 fn whatever_goes_wrong_a_few_runs_bring_it_about_and_break_nothing() {
-    let seeds = match number("RSGSYNC_SEED") {
-        Some(seed) => seed..=seed,
-        None => 1..=number("RSGSYNC_CASES").unwrap_or(60),
-    };
-    let (mut in_sync, mut played, mut failed) = (0, 0, Vec::new());
-    for seed in seeds {
-        let scenario = scenario(seed);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let played_out = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(play(&scenario))));
-        played += 1;
-        match played_out {
-            Ok((end, _)) => in_sync += u64::from(matches!(end, End::InSync)),
-            Err(_) => failed.push(seed),
-        }
-    }
-    assert!(failed.is_empty(), "seeds {failed:?} of {played}: set RSGSYNC_SEED to one of them");
+    let mut in_sync = 0;
+    let played = each(60, |scenario, runtime| {
+        let (end, _) = runtime.block_on(play(&scenario));
+        in_sync += u64::from(matches!(end, End::InSync));
+    });
     assert!(played < 20 || in_sync * 2 > played, "most scenarios have room for a plan: {in_sync} of {played}");
 }

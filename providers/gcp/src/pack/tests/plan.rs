@@ -115,9 +115,18 @@ fn desired(groups: Vec<DesiredGroup>) -> Desired {
 }
 
 fn planned(project: &Project, groups: &[DesiredGroup], addresses: u32) -> Result<Plan, Vec<PlanError>> {
+    planned_as(project, groups, addresses, &PlanOptions::default())
+}
+
+fn planned_as(
+    project: &Project,
+    groups: &[DesiredGroup],
+    addresses: u32,
+    options: &PlanOptions,
+) -> Result<Plan, Vec<PlanError>> {
     let inputs = vec![input(project, addresses)];
     let wishes = desired(groups.to_vec());
-    plan(&INVENTORY, &Flows::default(), wishes, inputs, &GuardsInForce::default(), &PlanOptions::default())
+    plan(&INVENTORY, &Flows::default(), wishes, inputs, &GuardsInForce::default(), options)
 }
 
 fn call(step: &Step) -> Call {
@@ -194,6 +203,16 @@ fn any_project() -> impl Strategy<Value = Project> {
     })
 }
 
+fn any_options() -> impl Strategy<Value = PlanOptions> {
+    let word = || prop::bool::weighted(0.2);
+    (word(), word(), word()).prop_map(|(take_over, tidy, add_only)| PlanOptions {
+        take_over,
+        tidy,
+        add_only,
+        ..PlanOptions::default()
+    })
+}
+
 fn ours_or_nobodys(world: &World) -> bool {
     !world.0.values().any(|held| held.is_of(&[OTHERS]))
 }
@@ -204,15 +223,15 @@ proptest! {
     #[test]
     fn any_plan_holds_and_afterwards_nothing_is_left_to_do(
         mut project in any_project(), web in any_wish("web"), db in any_wish("db"), addresses in 1u32..5,
-        order in prop::collection::vec(any::<usize>(), 1..8),
+        options in any_options(), order in prop::collection::vec(any::<usize>(), 1..8),
     ) {
         let groups = [db, web];
-        let plan = match planned(&project, &groups, addresses) {
+        let plan = match planned_as(&project, &groups, addresses, &options) {
             Ok(plan) => plan,
             Err(errors) => {
                 let expected = |e: &PlanError| matches!(e, PlanError::OtherOwner { .. });
                 prop_assert!(errors.iter().all(expected), "{errors:?}");
-                prop_assert!(!project.values().all(ours_or_nobodys));
+                prop_assert!(!options.take_over && !project.values().all(ours_or_nobodys));
                 return Ok(());
             }
         };
@@ -221,7 +240,7 @@ proptest! {
         let before: BTreeMap<_, _> = project.iter().map(|(name, world)| (*name, open(world))).collect();
         let denied: BTreeSet<&str> = project.iter().filter(|(_, w)| w.implied().count() < 2).map(|(name, _)| *name).collect();
         carry_out(&mut project, &plan, addresses, &order);
-        let again = planned(&project, &groups, addresses).unwrap();
+        let again = planned_as(&project, &groups, addresses, &options).unwrap();
         prop_assert!(again.steps.is_empty(), "{:#?}", again.steps);
 
         let saved = saved(&plan);
