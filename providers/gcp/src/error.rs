@@ -149,7 +149,7 @@ pub(crate) fn failed(doing: &str, operation: &Operation) -> Option<CloudError> {
         _ => ErrorKind::Final,
     };
     let help = (code == "QUOTA_EXCEEDED")
-        .then(|| "ask for more of that quota, or delete firewall rules that nobody needs; then run again to go on");
+        .then_some("ask for more of that quota, or delete firewall rules that nobody needs; then run again to go on");
     Some(CloudError {
         kind,
         doing: doing.to_owned(),
