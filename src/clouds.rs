@@ -17,11 +17,14 @@ pub const SPECS: &[ProviderSpec] = &[
     rsgsync_openstack::SPEC,
     #[cfg(not(feature = "openstack"))]
     absent("openstack", "build it with OpenStack: `cargo build`, without --no-default-features"),
-    absent("gcp", "Google Cloud is not there yet: use `simulated`, `aws` or `openstack`"),
+    #[cfg(feature = "gcp")]
+    rsgsync_gcp::SPEC,
+    #[cfg(not(feature = "gcp"))]
+    absent("gcp", "build it with Google Cloud: `cargo build`, without --no-default-features"),
 ];
 
 const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
-    ProviderSpec { word, keys: &[], required: &[], absent: Some(help) }
+    ProviderSpec { word, keys: &[], required: &[], absent: Some(help), groups_are_names: false }
 }
 
 /// Opens a network's cloud; makes no call.
@@ -30,6 +33,8 @@ pub fn open(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
         "simulated" => simulated(network),
         #[cfg(feature = "aws")]
         "aws" => Ok(Box::new(rsgsync_aws::Aws::connect(network)?)),
+        #[cfg(feature = "gcp")]
+        "gcp" => Ok(Box::new(rsgsync_gcp::Gcp::connect(network)?)),
         #[cfg(feature = "openstack")]
         "openstack" => Ok(Box::new(rsgsync_openstack::OpenStack::connect(network)?)),
         other => Err(unusable(network, format!("this build has no provider `{other}`"), "build with its feature")),

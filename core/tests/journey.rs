@@ -9,8 +9,13 @@ use rsgsync_core::inventory::{self, PlaceKind, ProviderSpec, Source};
 use rsgsync_core::profile::Catalog;
 use rsgsync_core::rule::{Direction, RulePeer};
 
-const SIMULATED: ProviderSpec =
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"], absent: None };
+const SIMULATED: ProviderSpec = ProviderSpec {
+    word: "simulated",
+    keys: &[("state", PlaceKind::Path)],
+    required: &["state"],
+    absent: None,
+    groups_are_names: false,
+};
 
 const INVENTORY: &str = r#"
 version: 1

@@ -27,7 +27,7 @@ const PROVIDERS: &[ProviderSpec] = &[
         word: "aws",
         keys: &[("region", PlaceKind::Text), ("vpc", PlaceKind::TextOrTags)],
         required: &["region"],
-        absent: None,
+        absent: None, groups_are_names: false,
     },
 ];
 

@@ -1,8 +1,16 @@
-//! The server that stands for Google Compute, checked with Google's own clients.
+//! The binary against the server that stands for Google Compute, its results read with google-cloud-compute; and the server,
+//! checked with Google's own clients.
 //!
 //! `localstack/up gcp` must be running and its exports set: `bash tests/run.sh` does both.
 
-#![allow(clippy::unwrap_used, reason = "a test fails where its scene does")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where its scene does")]
+
+mod faults;
+mod journey;
+mod ownership;
+mod project;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -37,6 +37,12 @@ impl Scene {
         self
     }
 
+    /// Takes a variable away from every run.
+    pub fn unset(&mut self, variable: &str) -> &mut Self {
+        self.variables.remove(variable);
+        self
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

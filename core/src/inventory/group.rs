@@ -16,6 +16,8 @@ const OWNERSHIPS: [(&str, Ownership); 2] = [("exclusive", Ownership::Exclusive),
 pub(super) struct Placed {
     pub group: NodeGroup,
     pub security_group: Place,
+    /// It is written as a service account.
+    pub is_account: bool,
     pub ownership: Place,
 }
 
@@ -32,10 +34,18 @@ pub(super) fn group(
     let roles = fields.require("roles", "say what its nodes do: `roles: [etcd, controlplane]`");
     let roles = roles.map(|node| roles_of(cx, profile, node));
     let security_group = fields.get("security_group");
-    let at_security_group = security_group.map_or(&key.place, |node| &node.place).clone();
-    let security_group = match security_group {
-        Some(node) => node.read(cx.report, SecurityGroup::parse),
-        None => GroupName::new(&format!("{cluster}-{}", key.text)).ok().map(SecurityGroup::Name),
+    let account = fields.get("service_account");
+    if let (Some(group), Some(account)) = (security_group, account) {
+        let finding = account.place.error(Code::Conflict, "`security_group` and `service_account` don't go together");
+        cx.report.add(finding.also(&group.place, "first").help("write the one that rules name the nodes by"));
+    }
+    // With both, one error is enough.
+    let is_account = account.is_some() && security_group.is_none();
+    let at_security_group = account.or(security_group).map_or(&key.place, |node| &node.place).clone();
+    let security_group = match (security_group, account) {
+        (_, Some(node)) => account_of(cx, node),
+        (Some(node), None) => node.read(cx.report, SecurityGroup::parse),
+        (None, None) => GroupName::new(&format!("{cluster}-{}", key.text)).ok().map(SecurityGroup::Name),
     };
     let ownership = fields.get("ownership");
     let at_ownership = ownership.map_or(&key.place, |node| &node.place).clone();
@@ -63,7 +73,18 @@ pub(super) fn group(
         addresses,
         multihomed,
     };
-    Some(Placed { group, security_group: at_security_group, ownership: at_ownership })
+    Some(Placed { group, security_group: at_security_group, is_account, ownership: at_ownership })
+}
+
+fn account_of(cx: &Context<'_>, node: &Node) -> Option<SecurityGroup> {
+    let text = node.text(cx.report)?;
+    let parts = text.split_once('@').filter(|(user, host)| !user.is_empty() && host.contains('.'));
+    if parts.is_none() || text.contains(char::is_whitespace) {
+        let finding = node.place.error(Code::BadValue, format!("`{text}` is not a service account"));
+        cx.report.add(finding.help("write its address, such as `nodes@acme-prod.iam.gserviceaccount.com`"));
+        return None;
+    }
+    node.read(cx.report, GroupName::new).map(SecurityGroup::Name)
 }
 
 fn roles_of(cx: &Context<'_>, profile: Option<&Profile>, node: &Node) -> Vec<Role> {

@@ -91,6 +91,8 @@ pub struct ProviderSpec {
     pub required: &'static [&'static str],
     /// Set where this build knows the word but lacks the provider: what to do about it.
     pub absent: Option<&'static str>,
+    /// Its groups are but names within a network, tags or service accounts: no other network can refer to them.
+    pub groups_are_names: bool,
 }
 
 /// Nodes that form one Kubernetes cluster.
@@ -159,7 +161,7 @@ pub struct NodeGroup {
     pub name: NodeGroupName,
     /// What its nodes do; at least one.
     pub roles: Vec<Role>,
-    /// The security group: named, given by id, or CLUSTER-GROUP.
+    /// The security group: named, given by id, or CLUSTER-GROUP; a service account is one by its address.
     pub security_group: SecurityGroup,
     /// As written; `None`: decided by what the cloud has.
     pub ownership: Option<Ownership>,

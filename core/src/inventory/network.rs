@@ -11,7 +11,7 @@ use super::{Link, Network, PlaceKind, ProviderSpec};
 use crate::name::NetworkName;
 
 const LINKS: [(&str, Link); 3] = [("reference", Link::Reference), ("private", Link::Private), ("public", Link::Public)];
-const QUOTAS: [&str; 3] = ["rules_per_group", "groups", "rules"];
+const QUOTAS: [&str; 5] = ["rules_per_group", "groups", "rules", "resources", "addresses_per_resource"];
 
 /// Reads `networks.NAME`.
 pub(super) fn network(cx: &Context<'_>, key: &Key, node: &Node) -> Option<Network> {
@@ -113,9 +113,13 @@ fn links(cx: &Context<'_>, words: &[&str], node: &Node) -> BTreeMap<NetworkName,
             cx.report.add(key.unknown("network", cx.index.networks.keys().copied()));
         }
         let Some(link) = value.choice(cx.report, "link", &LINKS) else { continue };
+        let names = cx.providers.iter().find(|spec| spec.groups_are_names && words.contains(&spec.word));
+        let help = "write `private` or `public`, and give its groups their addresses";
         if link == Link::Reference && there.is_some_and(|keys| !words.iter().any(|word| keys.contains(word))) {
             let message = format!("`{}` is another provider's: its groups can't be referred to", key.text);
-            let help = "write `private` or `public`, and give its groups their addresses";
+            cx.report.add(value.place.error(Code::Conflict, message).help(help));
+        } else if let Some(spec) = names.filter(|_| link == Link::Reference) {
+            let message = format!("`{}` has no references to groups of another network", spec.word);
             cx.report.add(value.place.error(Code::Conflict, message).help(help));
         } else if let Ok(name) = NetworkName::new(&key.text) {
             links.insert(name, link);

@@ -14,7 +14,7 @@ use super::peer::peer;
 use super::problem::Code;
 use super::report::Place;
 use super::tree::{Key, Node, Value};
-use super::{Cluster, EndWord, Inventory, Ownership, Peer, PeerName, SecurityGroup};
+use super::{Cluster, EndWord, Inventory, Network, Ownership, Peer, PeerName, SecurityGroup};
 use crate::name::{ClusterName, NetworkName, Owner};
 
 /// The owner of an inventory that names none.
@@ -56,7 +56,9 @@ pub(super) fn inventory(cx: &Context<'_>, roots: &[Option<Node>]) -> Option<Inve
     let clusters: Vec<(Cluster, Vec<Placed>)> =
         clusters.values().map(|(_, (cluster, placed, _))| (cluster, placed)).collect();
 
+    let networks: IndexMap<NetworkName, Network> = networks.values().collect();
     agree_on_security_groups(cx, &clusters);
+    accounts_only_where_known(cx, &networks, &clusters);
     if owner.is_none() {
         warn_of_shared_groups(cx, &clusters);
     }
@@ -65,7 +67,7 @@ pub(super) fn inventory(cx: &Context<'_>, roots: &[Option<Node>]) -> Option<Inve
         owner: owner.or_else(|| Owner::new(DEFAULT_OWNER).ok())?,
         trusted,
         guards: cx.guards.to_vec(),
-        networks: networks.values().collect(),
+        networks: networks.into_iter().collect(),
         clusters: clusters.into_iter().map(|(cluster, _)| (cluster.name.clone(), cluster)).collect(),
     })
 }
@@ -167,6 +169,25 @@ fn agree_on_security_groups(cx: &Context<'_>, clusters: &[(Cluster, Vec<Placed>)
                 let finding = here.security_group.error(Code::Conflict, message);
                 cx.report.add(finding.also(&there.security_group, "the other group").help("name two groups"));
             }
+        }
+    }
+}
+
+/// Only some clouds have rules for service accounts.
+fn accounts_only_where_known(
+    cx: &Context<'_>,
+    networks: &IndexMap<NetworkName, Network>,
+    clusters: &[(Cluster, Vec<Placed>)],
+) {
+    for (cluster, placed) in clusters {
+        let Some(network) = networks.get(&cluster.network) else { continue };
+        let spec = cx.providers.iter().find(|spec| spec.word == network.provider);
+        if spec.is_some_and(|spec| spec.groups_are_names) {
+            continue;
+        }
+        for here in placed.iter().filter(|placed| placed.is_account) {
+            let message = format!("`{}` has no rules for service accounts", network.provider);
+            cx.report.add(here.security_group.error(Code::Conflict, message).help("write `security_group` instead"));
         }
     }
 }

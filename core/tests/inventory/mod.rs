@@ -13,8 +13,13 @@ use rsgsync_core::inventory::{self, Inventory, PlaceKind, ProviderSpec, Source};
 use rsgsync_core::profile::{Catalog, Vocabulary};
 use rsgsync_core::rule::{Direction, RulePeer};
 
-const SIMULATED: ProviderSpec =
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"], absent: None };
+const SIMULATED: ProviderSpec = ProviderSpec {
+    word: "simulated",
+    keys: &[("state", PlaceKind::Path)],
+    required: &["state"],
+    absent: None,
+    groups_are_names: false,
+};
 pub const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 26);
 
 /// An inventory with a cluster `it`, and perhaps a Rancher server `mgmt` that manages it.

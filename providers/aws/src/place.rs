@@ -19,6 +19,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     ],
     required: &[],
     absent: None,
+    groups_are_names: false,
 };
 
 /// EC2's default quota of rules a group: 60 in each direction, counted by family ("Amazon VPC quotas").

@@ -13,6 +13,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     keys: &[("cloud", PlaceKind::Text), ("region", PlaceKind::Text), ("project", PlaceKind::Text)],
     required: &[],
     absent: None,
+    groups_are_names: false,
 };
 
 /// Where groups live, as the inventory says it.

@@ -39,8 +39,13 @@ use world::{Peer, Refusal, World};
 const KILLED: i32 = 137;
 
 /// The word and keys under which it stands in the inventory; without `state` the cloud is in memory, and empty.
-pub const SPEC: ProviderSpec =
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &[], absent: None };
+pub const SPEC: ProviderSpec = ProviderSpec {
+    word: "simulated",
+    keys: &[("state", PlaceKind::Path)],
+    required: &[],
+    absent: None,
+    groups_are_names: false,
+};
 
 /// One network of the embedded cloud.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ fn a_network_without_provider() {
         "  lab:\n    simulated: { state: cloud.json }",
         "  «lab»:\n    nat: []",
         "the network has no provider",
-        "write one of aws, simulated",
+        "write one of aws, gcp, simulated",
     );
 }
 
@@ -557,6 +557,46 @@ fn rules_that_are_no_list() {
         "«narrow»:\n      {",
         "`narrow` must be a list, and is a mapping",
         "start each entry with `- `",
+    );
+}
+
+#[test]
+fn a_reference_to_a_network_whose_groups_are_but_names() {
+    check_error(
+        "simulated: { state: cloud.json }",
+        "gcp: { project: a }\n    links: { other: «reference» }\n  other:\n    gcp: { project: b }",
+        "`gcp` has no references to groups of another network",
+        "write `private` or `public`",
+    );
+}
+
+#[test]
+fn a_service_account_that_is_none() {
+    check_error(
+        "etcd:    { roles: [etcd] }",
+        "etcd:    { roles: [etcd], service_account: «etcd» }",
+        "`etcd` is not a service account",
+        "write its address",
+    );
+}
+
+#[test]
+fn a_service_account_beside_a_security_group() {
+    check_error(
+        "etcd:    { roles: [etcd] }",
+        "etcd:    { roles: [etcd], security_group: x, service_account: «a@b.iam.gserviceaccount.com» }",
+        "`security_group` and `service_account` don't go together",
+        "write the one",
+    );
+}
+
+#[test]
+fn a_service_account_in_a_cloud_that_has_none() {
+    check_error(
+        "etcd:    { roles: [etcd] }",
+        "etcd:    { roles: [etcd], service_account: «a@b.iam.gserviceaccount.com» }",
+        "`aws` has no rules for service accounts",
+        "write `security_group` instead",
     );
 }
 

@@ -14,7 +14,7 @@ use super::*;
 /// Every key that there is.
 const WHOLE: &str = include_str!("whole.yaml");
 
-const PROVIDERS: [ProviderSpec; 2] = [
+const PROVIDERS: [ProviderSpec; 3] = [
     ProviderSpec {
         word: "aws",
         keys: &[
@@ -26,8 +26,22 @@ const PROVIDERS: [ProviderSpec; 2] = [
         ],
         required: &["region"],
         absent: None,
+        groups_are_names: false,
     },
-    ProviderSpec { word: "simulated", keys: &[("state", PlaceKind::Path)], required: &["state"], absent: None },
+    ProviderSpec {
+        word: "gcp",
+        keys: &[("project", PlaceKind::Text)],
+        required: &["project"],
+        absent: None,
+        groups_are_names: true,
+    },
+    ProviderSpec {
+        word: "simulated",
+        keys: &[("state", PlaceKind::Path)],
+        required: &["state"],
+        absent: None,
+        groups_are_names: false,
+    },
 ];
 
 fn source(path: &str, text: impl AsRef<[u8]>) -> Source {

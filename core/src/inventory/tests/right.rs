@@ -1,6 +1,7 @@
 //! What a right inventory says.
 
 use super::*;
+use crate::name::GroupName;
 use crate::profile::OptionValue;
 use crate::rule::Cidr;
 use crate::traffic::Traffic;
@@ -46,6 +47,20 @@ fn a_network_has_its_providers_keys_quotas_nat_and_links() {
     assert_eq!(eu.nat, cidrs(&["192.0.2.10/32"]));
     assert_eq!(eu.links.get("hub"), Some(&Link::Reference));
     assert_eq!(whole.networks["hub"].at["vpc"], serde_json::json!({ "tags": { "Name": "hub" } }));
+}
+
+#[test]
+fn a_group_may_be_a_service_account_where_the_cloud_has_them() {
+    let account = "nodes@acme-prod.iam.gserviceaccount.com";
+    let text = changed("simulated: { state: cloud.json }", "gcp: { project: acme-prod }")
+        .replace("cluster: mgmt, group: server", "cluster: mgmt")
+        .replace(
+            "    network: eu\n    profile: rancher-server-k3s",
+            "    network: lab\n    profile: rancher-server-k3s",
+        )
+        .replace("security_group: rancher-server", &format!("service_account: {account}"));
+    let group = &read(text).expect("right").inventory.clusters["mgmt"].groups["server"];
+    assert_eq!(group.security_group, SecurityGroup::Name(GroupName::new(account).unwrap()));
 }
 
 #[test]

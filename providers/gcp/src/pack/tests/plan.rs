@@ -56,7 +56,13 @@ static INVENTORY: LazyLock<Inventory> = LazyLock::new(|| {
         "version: 1\nowner: platform\ntrusted: [0.0.0.0/0, \"::/0\"]\nnetworks: {{ eu: {{ cloud: {{ at: here }} }} }}\nclusters: {{ prod: {cluster} }}\n"
     );
     let source = Source { path: "small".into(), folder: "".into(), bytes: text.into_bytes() };
-    let spec = ProviderSpec { word: "cloud", keys: &[("at", PlaceKind::Text)], required: &[], absent: None };
+    let spec = ProviderSpec {
+        word: "cloud",
+        keys: &[("at", PlaceKind::Text)],
+        required: &[],
+        absent: None,
+        groups_are_names: true,
+    };
     let no_file = |_: &std::path::Path| Err(String::new());
     let today = "2026-11-26".parse().unwrap();
     parse(&[source], &Catalog::shipped(), &[spec], today, &no_file).unwrap().inventory

@@ -1,0 +1,260 @@
+//! The groups that the inventory names, read from the project's firewall rules: one list.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use http::Method;
+use rsgsync_core::describe::group_marks_in;
+use rsgsync_core::inventory::Ownership;
+use rsgsync_core::name::{GroupId, GroupMark, GroupName, Mark, Origin};
+use rsgsync_core::observed::{
+    Holds, Limit, LimitSource, Limits, Observed, ObservedGroup, ObservedRule, Resource, Scope, Usage,
+};
+use rsgsync_core::rule::{Atoms, Direction, Family, Rule};
+use rsgsync_engine::CloudError;
+
+use crate::api::Call;
+use crate::connect::Gcp;
+use crate::error::{NOT_COMPUTE, final_error};
+use crate::implied::{denies_implied, implied};
+use crate::translate::{Targets, Unreadable, direction_of, rules_of};
+use crate::wire::{Firewall, FirewallPage, Project};
+
+/// Firewall rules a page: the most that the API gives.
+const PAGE: &str = "500";
+
+/// Address ranges of a firewall rule: what was the limit for years, and what every tool takes. The API takes 5,000.
+const ADDRESSES: u32 = 256;
+
+impl Gcp {
+    pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
+        // Only planning asks for what the marks tell; a read-back needs no quotas, and what others deny doesn't matter to it.
+        let planning = async {
+            if scope.marked {
+                futures_util::future::try_join(self.quota(), self.effective()).await
+            } else {
+                Ok((None, None))
+            }
+        };
+        let (listed, (quota, effective)) = futures_util::future::try_join(self.list(), planning).await?;
+        let of_network: Vec<&Firewall> = listed.iter().filter(|f| f.is_of(&self.place.network)).collect();
+        self.session.listed(&listed, scope.marked);
+        if scope.marked && effective.is_none() && of_network.is_empty() {
+            self.check_network().await?;
+        }
+        let groups = groups(&of_network, scope, atoms)?;
+        let (denies, notes) = self.denies(&of_network, scope, effective, atoms).await?;
+        let base = &self.compute().await?.base;
+        Ok(Observed {
+            account: Some(self.place.project.clone()),
+            groups,
+            place: format!("network {}", self.place.network),
+            identity: Some(format!("{base} {} {}", self.place.project, self.place.network)),
+            limits: self.limits(quota),
+            usage: Usage { resources: quota.map(|quota| quota.used), ..Usage::default() },
+            denies,
+            taken: listed.iter().map(|firewall| Arc::from(firewall.name.as_str())).collect(),
+            notes,
+        })
+    }
+
+    /// Every firewall rule of the project, page by page: names are the project's, not the network's.
+    async fn list(&self) -> Result<Vec<Firewall>, CloudError> {
+        let doing = format!("reading firewall rules of project `{}`", self.place.project);
+        let (mut found, mut tokens) = (Vec::new(), BTreeSet::new());
+        let mut token = String::new();
+        loop {
+            let mut call = Call::new("firewalls.list", Method::GET, &["global", "firewalls"]).query("maxResults", PAGE);
+            if !token.is_empty() {
+                call = call.query("pageToken", &token);
+            }
+            let page: FirewallPage = self.send(&doing, &call).await?.read(&doing)?;
+            found.extend(page.items);
+            match page.next_page_token.filter(|next| !next.is_empty()) {
+                None => return Ok(found),
+                Some(next) if tokens.insert(next.clone()) => token = next,
+                Some(_) => return Err(final_error(doing, "the same page comes again and again", NOT_COMPUTE)),
+            }
+        }
+    }
+
+    /// The project's quota of firewall rules; `None` where these credentials aren't told.
+    async fn quota(&self) -> Result<Option<Quota>, CloudError> {
+        let doing = format!("reading the quotas of project `{}`", self.place.project);
+        match self.send(&doing, &Call::new("projects.get", Method::GET, &[])).await {
+            Ok(answer) => Ok(answer.read::<Project>(&doing)?.quotas.iter().find_map(Quota::of_firewalls)),
+            Err(refused) if refused.is_forbidden() => {
+                tracing::info!(error = %refused.error, "quotas are not known");
+                Ok(None)
+            }
+            Err(refused) => Err(refused.error),
+        }
+    }
+
+    /// Errors when the network doesn't exist, as far as these credentials may know.
+    async fn check_network(&self) -> Result<(), CloudError> {
+        let doing = format!("looking for network `{}` of project `{}`", self.place.network, self.place.project);
+        let path = ["global", "networks", &self.place.network];
+        match self.send(&doing, &Call::new("networks.get", Method::GET, &path)).await {
+            Err(refused) if refused.status == 404 => Err(self.no_network(doing)),
+            Err(refused) if !refused.is_forbidden() => Err(refused.error),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn no_network(&self, doing: String) -> CloudError {
+        final_error(
+            doing,
+            format!("project `{}` has no network `{}`", self.place.project, self.place.network),
+            "correct `network:` beside the network's `gcp:` keys (without it, `default` is meant); `gcloud compute networks \
+             list` shows what there is",
+        )
+    }
+
+    fn limits(&self, quota: Option<Quota>) -> Limits {
+        let read = |quota: Quota| Limit { at_most: quota.limit, source: LimitSource::Read };
+        let addresses = Limit { at_most: ADDRESSES, source: LimitSource::Assumed };
+        Limits {
+            rules_per_group: self.place.rules_per_group,
+            groups: None,
+            rules: None,
+            resources: self.place.resources.or_else(|| quota.map(read)),
+            addresses_per_resource: Some(self.place.addresses_per_resource.unwrap_or(addresses)),
+        }
+    }
+}
+
+/// A project's quota of firewall rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Quota {
+    limit: u32,
+    used: u32,
+}
+
+impl Quota {
+    fn of_firewalls(quota: &crate::wire::Quota) -> Option<Self> {
+        // Beyond the numbers of the type a conversion gives its bounds.
+        (quota.metric == "FIREWALLS").then_some(Self { limit: quota.limit as u32, used: quota.usage as u32 })
+    }
+}
+
+/// A resource in core's words, with its rules.
+struct Read<'a> {
+    firewall: &'a Firewall,
+    marks: Vec<GroupMark>,
+    holds: Holds,
+    says: Result<(Direction, BTreeSet<Rule>), Unreadable>,
+}
+
+/// The groups that were asked for, and where the marks count those that carry one of the owner; sorted.
+fn groups(of_network: &[&Firewall], scope: &Scope, atoms: &mut Atoms) -> Result<Vec<ObservedGroup>, CloudError> {
+    let mut by_group: BTreeMap<&str, Vec<Read<'_>>> = BTreeMap::new();
+    for firewall in of_network {
+        let Targets::One(group) = firewall.targets() else { continue };
+        let holds = match denies_implied(firewall, &scope.owner) {
+            Some(any) => Holds::Denial(any.family()),
+            None if firewall.denied.is_empty() => Holds::Rules,
+            None => continue,
+        };
+        let says = match holds {
+            Holds::Denial(_) => Ok((Direction::Egress, BTreeSet::new())),
+            Holds::Rules => direction_of(firewall).and_then(|way| Ok((way, rules_of(firewall, atoms)?))),
+        };
+        let marks = group_marks_in(&firewall.description);
+        by_group.entry(group).or_default().push(Read { firewall, marks, holds, says });
+    }
+    let asked: BTreeMap<&str, Option<Ownership>> =
+        scope.groups.iter().map(|asked| (asked.group.as_str(), asked.ownership)).collect();
+    let ours = |read: &Read<'_>| read.marks.iter().any(|found| found.mark.owner == scope.owner);
+    by_group.retain(|name, reads| asked.contains_key(name) || scope.marked && reads.iter().any(ours));
+    let mut groups = Vec::with_capacity(by_group.len());
+    for (name, mut reads) in by_group {
+        reads.sort_by(|a, b| a.firewall.name.cmp(&b.firewall.name));
+        groups.push(group(name, &reads, asked.get(name).copied().flatten(), scope, atoms)?);
+    }
+    Ok(groups)
+}
+
+fn group(
+    name: &str,
+    reads: &[Read<'_>],
+    declared: Option<Ownership>,
+    scope: &Scope,
+    atoms: &mut Atoms,
+) -> Result<ObservedGroup, CloudError> {
+    let broken = |what: &dyn std::fmt::Display| {
+        let doing = format!("reading the firewall rules of group `{name}`");
+        final_error(doing, format!("Compute Engine lists {what}"), NOT_COMPUTE)
+    };
+    let mut group = ObservedGroup {
+        atom: atoms.intern(name),
+        id: GroupId::new(name).map_err(|error| broken(&error))?,
+        name: GroupName::new(name).map_err(|error| broken(&error))?,
+        description: String::new(),
+        marks: union(reads.iter().flat_map(|read| &read.marks)),
+        revision: None,
+        rules: Vec::new(),
+        resources: Vec::new(),
+    };
+    let exclusive = group.ownership(declared, scope.ours()) == Ownership::Exclusive;
+    for Read { firewall, marks, holds, says } in reads {
+        let (direction, rules) = match says {
+            Ok(says) => says,
+            Err(error) if exclusive || marks.iter().any(|found| found.mark.owner == scope.owner) => {
+                return Err(unreadable(name, firewall, error));
+            }
+            Err(error) => {
+                // A foreign one is left alone whatever it says.
+                tracing::info!(firewall = firewall.name, %error, "a firewall rule of others can't be understood");
+                continue;
+            }
+        };
+        let resource: Arc<str> = firewall.name.as_str().into();
+        let carried: BTreeSet<Mark> = marks.iter().map(|found| found.mark.clone()).collect();
+        let in_force = rules.iter().filter(|_| !firewall.disabled);
+        group.rules.extend(in_force.map(|rule| ObservedRule {
+            description: firewall.description.clone(),
+            marks: carried.iter().cloned().collect(),
+            resource: Some(Arc::clone(&resource)),
+            ..ObservedRule::plain(*rule)
+        }));
+        group.resources.push(Resource {
+            name: resource,
+            direction: *direction,
+            holds: *holds,
+            disabled: firewall.disabled,
+            priority: firewall.priority.0,
+            marks: marks.clone(),
+            description: firewall.description.clone(),
+        });
+    }
+    let denied: Vec<Family> = reads.iter().filter(|read| !read.firewall.disabled).filter_map(Read::denied).collect();
+    let open = implied().into_iter().filter(|rule| !denied.contains(&rule.peer.family()));
+    group.rules.extend(open.map(ObservedRule::plain));
+    Ok(group)
+}
+
+impl Read<'_> {
+    fn denied(&self) -> Option<Family> {
+        if let Holds::Denial(family) = self.holds { Some(family) } else { None }
+    }
+}
+
+/// All marks, sorted; of several ways to come to the group the one that permits most counts.
+fn union<'a>(marks: impl Iterator<Item = &'a GroupMark>) -> Vec<GroupMark> {
+    let mut all: BTreeMap<&Mark, Origin> = BTreeMap::new();
+    for GroupMark { mark, origin } in marks {
+        let strongest = all.entry(mark).or_insert(*origin);
+        *strongest = (*origin).min(*strongest);
+    }
+    all.into_iter().map(|(mark, origin)| GroupMark { mark: mark.clone(), origin }).collect()
+}
+
+/// An error about a rule that can't be said in core's words.
+fn unreadable(group: &str, firewall: &Firewall, what: &Unreadable) -> CloudError {
+    final_error(
+        format!("reading the firewall rules of group `{group}`"),
+        format!("firewall rule `{}` has {what}, which rsgsync can't compare with what is wanted", firewall.name),
+        "nothing was changed; replace that rule, or take the group out of the inventory",
+    )
+}
