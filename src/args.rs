@@ -211,7 +211,7 @@ pub struct ApplyArgs {
     /// changed so that they would be others; reads no inventory
     #[arg(
         value_name = "PLAN",
-        conflicts_with_all = ["clusters", "tidy", "prune", "take_over", "add_only", "allow_gap"]
+        conflicts_with_all = ["clusters", "tidy", "prune", "cascade", "take_over", "add_only", "allow_gap"]
     )]
     pub plan: Option<PathBuf>,
     /// What may change.

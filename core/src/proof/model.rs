@@ -463,7 +463,7 @@ struct Draft {
 
 fn any_draft() -> impl Strategy<Value = Draft> {
     let waits = prop_oneof![Just(0xFF), any::<u8>()];
-    (0usize..3, 0u8..16, prop::collection::vec(any::<Index>(), 1..3), any_rule(), waits, 0u8..6).prop_map(
+    (0usize..3, 0u8..18, prop::collection::vec(any::<Index>(), 1..3), any_rule(), waits, 0u8..6).prop_map(
         |(group, does, picks, fresh, waits, along)| Draft {
             group: group % 2 * group,
             does,
@@ -481,7 +481,7 @@ type Small = (Vec<GroupCase>, Vec<Step>, Vec<(NetworkName, Atom, Rule)>, BTreeSe
 /// Small plans; `takes_back`: steps may remove what others add.
 fn small_plans(takes_back: bool) -> impl Strategy<Value = Small> {
     let groups = prop::collection::vec(any_group(), 3);
-    let words = prop::sample::subsequence(NAMES.to_vec(), 0..=3);
+    let words = prop_oneof![Just(NAMES.to_vec()), prop::sample::subsequence(NAMES.to_vec(), 0..=2)];
     let drafts = prop::collection::vec(any_draft(), 0..6);
     (groups, drafts, any::<u16>(), words).prop_map(move |(mut groups, drafts, gaps, words)| {
         for (group, name) in groups.iter_mut().zip(NAMES) {
