@@ -55,6 +55,7 @@ impl Gcp {
             denies,
             taken: listed.iter().map(|firewall| Arc::from(firewall.name.as_str())).collect(),
             notes,
+            ..Observed::default()
         })
     }
 
@@ -115,11 +116,9 @@ impl Gcp {
         let read = |quota: Quota| Limit { at_most: quota.limit, source: LimitSource::Read };
         let addresses = Limit { at_most: ADDRESSES, source: LimitSource::Assumed };
         Limits {
-            rules_per_group: self.place.rules_per_group,
-            groups: None,
-            rules: None,
             resources: self.place.resources.or_else(|| quota.map(read)),
             addresses_per_resource: Some(self.place.addresses_per_resource.unwrap_or(addresses)),
+            ..Limits::default()
         }
     }
 }

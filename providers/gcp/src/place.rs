@@ -16,6 +16,9 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     groups_are_names: true,
 };
 
+/// The quotas that Google Cloud has: of the project's firewall rules, and of address ranges in one.
+const QUOTAS: [&str; 2] = ["resources", "addresses_per_resource"];
+
 /// Where groups live, as the inventory says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -26,7 +29,6 @@ pub(crate) struct Place {
     /// The VPC network's name in its project.
     pub network: String,
     /// What the inventory says instead of what the cloud tells, or is known to take.
-    pub rules_per_group: Option<Limit>,
     pub resources: Option<Limit>,
     pub addresses_per_resource: Option<Limit>,
 }
@@ -43,11 +45,17 @@ impl Place {
             let at_most = *network.quotas.get(key)?;
             Some(Limit { at_most, source: LimitSource::Configured })
         };
+        if let Some(key) = network.quotas.keys().find(|key| !QUOTAS.contains(&key.as_str())) {
+            return Err(wrong(
+                network,
+                &format!("quotas.{key}"),
+                &format!("means nothing here: {}", QUOTAS.join(", ")),
+            ));
+        }
         let place = Self {
             name: network.name.to_string(),
             project: text("project")?.ok_or_else(|| wrong(network, "project", "is missing"))?,
             network: text("network")?.unwrap_or_else(|| "default".to_owned()),
-            rules_per_group: limit("rules_per_group"),
             resources: limit("resources"),
             addresses_per_resource: limit("addresses_per_resource"),
         };
