@@ -27,7 +27,8 @@ const PROVIDERS: &[ProviderSpec] = &[
         word: "aws",
         keys: &[("region", PlaceKind::Text), ("vpc", PlaceKind::TextOrTags)],
         required: &["region"],
-        absent: None, groups_are_names: false,
+        absent: None,
+        groups_are_names: false,
     },
 ];
 
