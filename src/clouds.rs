@@ -23,6 +23,7 @@ pub const SPECS: &[ProviderSpec] = &[
     absent("gcp", "build it with Google Cloud: `cargo build`, without --no-default-features"),
 ];
 
+#[cfg(not(all(feature = "aws", feature = "openstack", feature = "gcp")))]
 const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
     ProviderSpec { word, keys: &[], required: &[], absent: Some(help), groups_are_names: false }
 }

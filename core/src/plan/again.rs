@@ -237,7 +237,7 @@ impl<'a, 'o> Now<'a, 'o> {
                 let planned = delete.cascade.get(&group.atom).map(Vec::as_slice).unwrap_or_default();
                 let refers = group.rules.iter().filter(|rule| rule.rule.peer.group() == Some(delete.group) && !goes);
                 let new = refers.filter(|rule| !removed(rule) && !planned.iter().any(|known| is(rule, known)));
-                let text = |rule: &Rule| spell(rule, &name);
+                let text = |rule: &Rule| spell(rule, name);
                 changed
                     .extend(new.map(|rule| self.changed(group.name.as_str(), format!("{} is new", text(&rule.rule)))));
                 let gone = planned.iter().filter(|known| !group.rules.iter().any(|rule| is(rule, known)));
