@@ -51,6 +51,7 @@ impl Draft {
         guards: &GuardsInForce,
     ) -> Vec<GroupPlan> {
         let name = &input.network.name;
+        let Some(ours) = going.first().map(|one| one.ours) else { return Vec::new() };
         let (mut groups, mut changes) = (Vec::new(), Vec::new());
         for one in going {
             let (diff, stuck) = one.diff();
@@ -61,7 +62,7 @@ impl Draft {
             groups.push(plan);
             changes.push((one.group, change));
         }
-        let packed = deletions_in_order(changes).into_iter().map(|(group, changes, rules)| GroupCalls {
+        let packed = deletions_in_order(changes, ours).into_iter().map(|(group, changes, rules)| GroupCalls {
             network: name.clone(),
             group,
             waves: vec![with_rules(input.pack.pack(&changes, &site(observed, group, atoms)), &rules)],

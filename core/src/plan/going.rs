@@ -119,9 +119,7 @@ impl Going<'_> {
         diff.project_adds(dialect);
         let gone = |m: &&Mark| m.owner == *self.ours.owner && self.leaving.contains(&m.cluster);
         let with = |fate: Fate| group.rules.iter().zip(&diff.fates).filter(move |(_, f)| **f == fate).map(|(r, _)| r);
-        let removes: Vec<StepRule> = with(Fate::Remove)
-            .map(|r| step_rule(r, r.marks.iter().filter(|m| self.ours.is(m)).cloned().collect()))
-            .collect();
+        let removes: Vec<StepRule> = with(Fate::Remove).map(|r| removed(r, self.ours)).collect();
         let staying = marks(self.members, self.ours.owner);
         let staying: Vec<Mark> = staying.into_iter().filter(|m| !self.leaving.contains(&m.cluster)).collect();
         let adds: Vec<StepRule> = diff.adds.iter().map(|add| to_add(add, &staying, dialect)).collect();
@@ -230,6 +228,11 @@ pub(super) fn release(diff: &mut GroupDiff, group: &ObservedGroup, doomed: &Doom
     stuck
 }
 
+/// A rule that a step removes: the marks that the plan saw tell the provider what is still ours when it comes to it.
+fn removed(rule: &ObservedRule, ours: Ours<'_>) -> StepRule {
+    step_rule(rule, rule.marks.iter().filter(|mark| ours.is(mark)).cloned().collect())
+}
+
 pub(super) fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
     let ObservedRule { rule, id, description, marks: _, weight: _, resource } = rule.clone();
     StepRule { rule, id, description, marks, reasons: Arc::default(), resource }
@@ -239,12 +242,12 @@ pub(super) fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
 /// removing one group's references first.
 pub(super) fn deletions_in_order(
     changes: Vec<(&ObservedGroup, GroupChanges)>,
+    ours: Ours<'_>,
 ) -> Vec<(Atom, GroupChanges, Vec<StepRule>)> {
     let (mut doomed, staying): (BTreeMap<Atom, _>, Vec<_>) = {
         let (doomed, staying): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, c)| c.delete);
         (doomed.into_iter().map(|(g, c)| (g.atom, (g, c))).collect(), staying)
     };
-    let plain = |rule: &ObservedRule| step_rule(rule, Vec::new());
     let mut out: Vec<_> = staying.into_iter().map(|(g, c)| (g.atom, c, Vec::new())).collect();
     while !doomed.is_empty() {
         let refers = |from: &(&ObservedGroup, GroupChanges), to: Atom| {
@@ -256,7 +259,7 @@ pub(super) fn deletions_in_order(
             Some(atom) => {
                 let Some((group, changes)) = doomed.remove(&atom) else { break };
                 let gone = |rule: &Rule| changes.removes.iter().any(|x| x.rule == *rule);
-                let rest = group.rules.iter().filter(|r| !gone(&r.rule)).map(plain).collect();
+                let rest = group.rules.iter().filter(|r| !gone(&r.rule)).map(|r| step_rule(r, Vec::new())).collect();
                 out.push((atom, changes, rest));
             }
             None => {
@@ -266,7 +269,8 @@ pub(super) fn deletions_in_order(
                     changes.removes.is_empty() && group.rules.iter().any(|r| points(group.atom, &r.rule))
                 });
                 let Some((group, changes)) = first else { break };
-                changes.removes = group.rules.iter().filter(|r| points(group.atom, &r.rule)).map(plain).collect();
+                changes.removes =
+                    group.rules.iter().filter(|r| points(group.atom, &r.rule)).map(|r| removed(r, ours)).collect();
             }
         }
     }

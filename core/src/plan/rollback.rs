@@ -173,7 +173,7 @@ impl Part<'_> {
             }
         }
         let deleted: BTreeSet<Atom> = doomed.iter().map(|(group, _)| group.atom).collect();
-        for (group, changes, rules) in deletions_in_order(doomed) {
+        for (group, changes, rules) in deletions_in_order(doomed, self.ours) {
             draft.calls.push(self.calls(group, vec![changes], &rules, atoms));
         }
         let of_plan = |plan: &GroupPlan| {

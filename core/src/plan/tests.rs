@@ -573,6 +573,17 @@ fn a_circle_of_references_is_opened_first() {
 }
 
 #[test]
+fn references_that_open_a_circle_go_with_the_marks_that_were_seen() {
+    let seen = |name, text| group(name, &[text], true);
+    let observed =
+        vec![seen("web", "22/tcp from g:db # platform/prod"), seen("db", "22/tcp from g:web # platform/prod")];
+    let groups = vec![wish("web", &["22/tcp from g:db"]), wish("db", &["22/tcp from g:web"])];
+    let plan = destruction(groups, observed, &["prod"]).unwrap();
+    let opening = plan.steps.iter().find(|step| step.action == Action::RemoveRules).unwrap();
+    assert_eq!(opening.removes[0].marks, [Mark::parse("platform/prod").unwrap()]);
+}
+
+#[test]
 fn a_group_that_we_did_not_make_loses_only_marked_rules() {
     let have = group("web", &["22/tcp from g:web # platform/prod", "80/tcp from 0.0.0.0/0"], false);
     let plan = destruction(vec![wish("web", &["22/tcp from g:web"])], vec![have], &["prod"]).unwrap();
