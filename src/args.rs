@@ -148,7 +148,7 @@ pub struct Selection {
     #[arg(long)]
     pub tidy: bool,
     /// Remove orphans, too: groups that we made, and our rules in others, that the inventory no longer names
-    #[arg(long, conflicts_with = "clusters")]
+    #[arg(long, conflicts_with_all = ["clusters", "shard"])]
     pub prune: bool,
     /// Of the pruned groups, let this one take others' rules along that refer to it, where the cloud does so (OpenStack); may
     /// be repeated

@@ -12,8 +12,12 @@ pub enum Readers {
     All,
 }
 
-/// Writes a file: beside its place first, and there when it is complete.
+/// Writes a file: beside its place first, and there when it is complete. What is there and is no plain file, such as
+/// `/dev/stdout` or a link, is written through.
 pub fn save(path: &Path, text: &str, readers: Readers) -> io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return std::fs::write(path, text);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;

@@ -7,7 +7,7 @@ use crate::inventory::{Ownership, SecurityGroup};
 use crate::name::{ClusterName, GroupId, GroupMark, GroupName, Mark, Origin, Owner, RuleId};
 use crate::pack::Dialect;
 use crate::rule::{Atom, Direction, Family, Rule};
-use crate::writer::{Suspects, suspects};
+use crate::writer::{Suspects, is_a_writers, suspects};
 
 /// Whose marks are ours.
 #[derive(Debug, Clone, Copy)]
@@ -208,7 +208,11 @@ impl ObservedGroup {
     /// Who claims its rules, in their order.
     pub fn claims(&self, ours: Ours<'_>) -> impl Iterator<Item = Claim> {
         let suspects = suspects(self.name.as_str());
-        self.rules.iter().map(move |rule| Claim::of(&rule.marks, &rule.description, &suspects, ours))
+        self.rules.iter().map(move |rule| {
+            let claim = Claim::of(&rule.marks, &rule.description, &suspects, ours);
+            let in_writers = rule.resource.as_deref().is_some_and(is_a_writers);
+            Claim { writer: claim.writer || in_writers, ..claim }
+        })
     }
 
     /// A group without resources: only what the cloud gives to every group.

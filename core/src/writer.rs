@@ -77,6 +77,11 @@ pub fn of_group(name: &str) -> Option<&'static Writer> {
     writers().iter().find(|writer| writer.has_group(name))
 }
 
+/// Whether a known writer makes groups of that name, or objects that hold rules, all of whose rules are its own.
+pub fn is_a_writers(name: &str) -> bool {
+    writers().iter().any(|writer| writer.rules.is_empty() && writer.has_group(name))
+}
+
 /// `*` is any text, `?` any character.
 fn matches(pattern: &str, text: &str) -> bool {
     let literal = pattern.split(['*', '?']).next().unwrap_or_default();

@@ -31,7 +31,7 @@ async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Re
     let opened = open_saved(&saved, &all_of(&saved))?;
     let mut plan = make_again(&saved, &opened, args.changes.max_removals, &context.screen()).await?;
     // The limits on removals were the reviewer's to lift.
-    if saved.document.refused.is_none() {
+    if saved.document.refused.is_none() && args.changes.max_removals.is_none() {
         plan.blast = None;
     }
     let mut document = documented(&plan, &saved.guards(&BTreeSet::new()));

@@ -71,6 +71,11 @@ pub fn metrics(run: &Run<'_>) -> String {
         by_network(&|network| drift(network, &["unexpected"])),
     );
     family(
+        "rsgsync_drift_groups_unexpected",
+        "Groups of ours that the inventory no longer names, with --prune.",
+        by_network(&|network| drift(network, &["group_unexpected"])),
+    );
+    family(
         "rsgsync_drift_api_calls",
         "API calls that reading took, repetitions included.",
         by_network(&|network| number(usize::try_from(network.calls).unwrap_or(usize::MAX))),

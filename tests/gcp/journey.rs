@@ -218,6 +218,33 @@ fn a_run_is_rolled_back() {
 }
 
 #[test]
+fn a_saved_plan_is_carried_out() {
+    let rule = "    rules:\n      - { from: office, to: all, allow: [9100/tcp], why: scraping, ticket: NET-7 }\n    \
+                peers: { office: { tag: bastion } }\n";
+    let project = Project::new("saved", &format!("{NODES}{rule}"));
+    project.run(&["plan", "--out", "plan.json"]).exits(0);
+    project.run(&["apply", "plan.json"]).exits(0).says("the plan is carried out");
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    let before = project.firewalls();
+    project.run(&["apply", "plan.json"]).exits(0);
+    assert_eq!(project.firewalls(), before);
+}
+
+#[test]
+fn firewall_rules_of_the_cloud_s_own_controllers_stay() {
+    let project = Project::new("writers", NODES);
+    project.run(&["apply"]).exits(0);
+    let balancer = json!({
+        "direction": "INGRESS", "sourceRanges": ["0.0.0.0/0"], "targetTags": ["nodes"],
+        "allowed": [{ "IPProtocol": "tcp", "ports": ["8443"] }],
+    });
+    project.make("k8s-fw-a1b2c3", balancer);
+    project.run(&["apply"]).exits(0);
+    assert!(project.firewalls().contains_key("k8s-fw-a1b2c3"));
+    project.run(&["drift"]).exits(0);
+}
+
+#[test]
 fn a_long_list_is_read_page_by_page() {
     let project = Project::new("pages", NODES);
     project.run(&["apply"]).exits(0);

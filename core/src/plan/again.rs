@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::blast::blast;
-use super::build::{NetworkInput, case, network_plan};
+use super::build::{NetworkInput, always_there, case, network_plan};
 use super::quota::quota_use;
 use super::rollback::{Begun, declared, moved};
 use super::undo::spell;
@@ -13,7 +13,7 @@ use crate::diff::{Fate, GroupDiff};
 use crate::document::Saved;
 use crate::inventory::{Ownership, SecurityGroup};
 use crate::link::names_another_account;
-use crate::name::{GroupId, NetworkName};
+use crate::name::{GroupId, Mark, NetworkName};
 use crate::observed::{Claim, Observed, ObservedGroup, ObservedRule, Ours};
 use crate::packets::PacketSet;
 use crate::proof::{Case, GroupCase, prove};
@@ -46,10 +46,14 @@ pub fn again(
     let (mut networks, mut steps, mut case_of_all): (Vec<NetworkPlan>, BTreeMap<StepId, Step>, Vec<GroupCase>) =
         (Vec::new(), BTreeMap::new(), Vec::new());
     let (mut gaps, mut cascades, mut changed, mut done) = (Vec::new(), BTreeSet::new(), Vec::new(), true);
-    for (input, mut atoms) in inputs {
-        let Ok(observed) = &input.observed else { continue };
+    for (mut input, mut atoms) in inputs {
         let network = input.network.name.clone();
-        let mut now = Now::of(saved, &network, observed, ours, &made);
+        let known = saved.observed().filter(|(of, _)| **of == network);
+        let known: Vec<_> = known.map(|(_, g)| (g.name.as_str(), atoms.intern(g.name.as_str()))).collect();
+        always_there(&mut input, known.into_iter());
+        let Ok(observed) = &input.observed else { continue };
+        let names_stay = input.pack.dialect().groups_are_implicit;
+        let mut now = Now { names_stay, ..Now::of(saved, &network, observed, ours, &made) };
         let of_network: Vec<Step> = now.steps(&mut atoms);
         done &= now.lost.is_empty() && of_network.iter().all(|step| now.is_done(step));
         let groups: Vec<GroupPlan> =
@@ -128,6 +132,8 @@ struct Now<'a, 'o> {
     ids: BTreeMap<&'a str, &'a str>,
     /// Groups that the plan makes.
     created: BTreeSet<&'a str>,
+    /// A name means the same group for ever.
+    names_stay: bool,
     /// What stands for groups of other networks that are still to be made.
     elsewhere: BTreeMap<Atom, Elsewhere>,
     /// Rules of steps that refer to groups which are gone: the group that they are of, and the rule.
@@ -154,6 +160,7 @@ impl<'a, 'o> Now<'a, 'o> {
             made,
             ids: ids.chain(touched).collect(),
             created: creates.map(|step| saved.text(network, step.group)).collect(),
+            names_stay: false,
             elsewhere: BTreeMap::new(),
             lost: BTreeSet::new(),
         }
@@ -175,7 +182,7 @@ impl<'a, 'o> Now<'a, 'o> {
         if let Some(group) = self.find(name) {
             return Some(group.atom);
         }
-        if self.created.contains(name) {
+        if self.names_stay || self.created.contains(name) {
             return Some(atoms.intern(name));
         }
         if let Some(elsewhere) = Elsewhere::parse(name) {
@@ -296,10 +303,15 @@ impl<'a, 'o> Now<'a, 'o> {
             Action::RemoveRules => !step.removes.iter().any(there),
             Action::ReplaceRules => step.adds.iter().all(there) && !step.removes.iter().any(there),
             Action::DeleteGroup => group.is_none(),
-            Action::SetMarks => {
-                group.is_some_and(|g| step.group_marks.iter().all(|(mark, _)| g.marks.iter().any(|m| m.mark == *mark)))
+            Action::SetMarks => group.is_some_and(|group| has_marks(group, step)),
+            // Best effort: where the plan does more, nothing hangs on them.
+            Action::UpdateDescriptions => {
+                let only = self.saved.steps().iter().all(|s| s.action == Action::UpdateDescriptions);
+                let said = |rule: &StepRule| {
+                    group.is_some_and(|g| g.rules.iter().any(|r| is(r, rule) && r.description == rule.description))
+                };
+                !only || step.adds.iter().all(said)
             }
-            Action::UpdateDescriptions => true,
         }
     }
 
@@ -482,7 +494,18 @@ fn is_ours(claim: Claim, ownership: Ownership) -> bool {
 
 fn is(observed: &ObservedRule, rule: &StepRule) -> bool {
     let same_id = observed.id.is_none() || rule.id.is_none() || observed.id == rule.id;
-    observed.rule == rule.rule && same_id
+    let same_place = rule.resource.is_none() || observed.resource == rule.resource;
+    observed.rule == rule.rule && same_id && same_place
+}
+
+/// Whether the marks of a group and of its rules are as a step leaves them.
+fn has_marks(group: &ObservedGroup, step: &Step) -> bool {
+    let of_group = |mark: &Mark| group.marks.iter().any(|m| m.mark == *mark);
+    let carries = |rule: &StepRule, mark: &Mark| group.rules.iter().any(|r| is(r, rule) && r.marks.contains(mark));
+    step.group_marks.iter().all(|(mark, _)| of_group(mark))
+        && !step.group_unmarks.iter().any(of_group)
+        && step.adds.iter().all(|rule| rule.marks.iter().all(|mark| carries(rule, mark)))
+        && !step.removes.iter().any(|rule| rule.marks.iter().any(|mark| carries(rule, mark)))
 }
 
 fn changes_marks(step: &Step) -> bool {

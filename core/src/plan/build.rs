@@ -46,7 +46,7 @@ pub struct PlanOptions {
     pub add_only: bool,
     /// Remove redundant rules and bring descriptions up to date, too.
     pub tidy: bool,
-    /// Remove orphans, too; never together with `clusters` or `add_only`, which win.
+    /// Remove orphans, too; never together with `clusters`, `shard` or `add_only`, which win.
     pub prune: bool,
     /// Names or ids of groups whose deletion may take others' rules along that refer to them, where the cloud does so.
     pub cascade: BTreeSet<String>,
@@ -73,7 +73,7 @@ impl PlanOptions {
     }
 
     fn prunes(&self) -> bool {
-        self.prune && self.clusters.is_none() && !self.add_only
+        self.prune && self.clusters.is_none() && self.shard.is_none() && !self.add_only
     }
 }
 
@@ -106,11 +106,7 @@ pub fn plan(
         };
         let (linked, unlinked) = link(&wish, observed, ours, input.pack);
         draft.errors.extend(unlinked_errors(name, unlinked));
-        let mut orphaned = orphans(inventory, observed, &linked, ours);
-        orphaned.retain(|orphan| {
-            let group = observed.groups.iter().find(|group| group.atom == orphan.atom);
-            group.is_none_or(|group| options.in_shard(name, group.name.as_str()))
-        });
+        let orphaned = orphans(inventory, observed, &linked, ours);
         let dialect = input.pack.dialect();
         let deletes = options.prunes() && !dialect.groups_are_implicit;
         let pruned_groups = if deletes { deleted(&orphaned) } else { BTreeSet::new() };

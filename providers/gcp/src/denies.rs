@@ -45,7 +45,7 @@ impl Gcp {
             return Ok((Vec::new(), Vec::new()));
         }
         let others = of_network.iter().filter(|f| !f.denied.is_empty() && !f.disabled);
-        let others = others.filter(|f| denies_implied(f, &scope.owner).is_none());
+        let others = others.filter(|f| denies_implied(f, scope).is_none());
         let mut denies: Vec<Deny> = others.filter_map(|firewall| of_firewall(firewall, atoms)).collect();
         let Some(effective) = effective else {
             let note = "firewall policies could not be read (compute.networks.getEffectiveFirewalls): what they deny is \

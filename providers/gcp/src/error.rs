@@ -125,7 +125,7 @@ fn advice(status: u16, reasons: &[String], said: &str) -> Option<&'static str> {
         404 => "check `project:` and `network:` of the inventory's network",
         409 => "a firewall rule of that name exists: names are unique in the whole project",
         412 => PLAN_AGAIN,
-        413 => "write a lower `quotas: { addresses_per_rule: … }` beside the network's `gcp:` keys",
+        413 => "write a lower `quotas: { addresses_per_resource: … }` beside the network's `gcp:` keys",
         _ if reasons.is_empty() && said.is_empty() => NOT_COMPUTE,
         _ => return None,
     })

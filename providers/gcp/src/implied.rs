@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use rsgsync_core::describe::marks_in;
 use rsgsync_core::diff::open_outbound;
-use rsgsync_core::name::Owner;
+use rsgsync_core::name::Mark;
+use rsgsync_core::observed::Scope;
 use rsgsync_core::plan::StepRule;
 use rsgsync_core::rule::{Cidr, Direction, Family, Rule, RulePeer};
 use rsgsync_core::traffic::Traffic;
@@ -31,11 +32,16 @@ pub(crate) fn family_of_implied(rules: &[StepRule]) -> Option<Cidr> {
 }
 
 /// The family, as all its addresses, whose implied rule this resource takes away from its group; `None`: it is no deny of
-/// the owner's.
-pub(crate) fn denies_implied(firewall: &Firewall, owner: &Owner) -> Option<Cidr> {
+/// ours, or not of ours alone.
+pub(crate) fn denies_implied(firewall: &Firewall, scope: &Scope) -> Option<Cidr> {
     let [range] = firewall.destination_ranges.as_slice() else { return None };
     let any = Cidr::parse(range).filter(|any| *any == Cidr::ANY_V4 || *any == Cidr::ANY_V6)?;
-    let ours = marks_in(&firewall.description).iter().any(|mark| mark.owner == *owner);
+    let marks = marks_in(&firewall.description);
+    // A read-back doesn't say which clusters are ours.
+    let is_ours = |mark: &Mark| {
+        mark.owner == scope.owner && (scope.clusters.is_empty() || scope.clusters.contains(&mark.cluster))
+    };
+    let ours = !marks.is_empty() && marks.iter().all(is_ours);
     let everything = firewall.allowed.is_empty() && traffic_of(firewall) == Ok(BTreeSet::from([Traffic::ALL]));
     let only = firewall.source_ranges.is_empty() && matches!(firewall.targets(), Targets::One(_));
     let outbound = firewall.direction == Way::Egress && firewall.priority.0 == DENY_PRIORITY;

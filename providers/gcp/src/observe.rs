@@ -150,7 +150,7 @@ fn groups(of_network: &[&Firewall], scope: &Scope, atoms: &mut Atoms) -> Result<
     let mut by_group: BTreeMap<&str, Vec<Read<'_>>> = BTreeMap::new();
     for firewall in of_network {
         let Targets::One(group) = firewall.targets() else { continue };
-        let holds = match denies_implied(firewall, &scope.owner) {
+        let holds = match denies_implied(firewall, scope) {
             Some(any) => Holds::Denial(any.family()),
             None if firewall.denied.is_empty() => Holds::Rules,
             None => continue,
