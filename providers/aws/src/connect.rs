@@ -25,6 +25,7 @@ use crate::error::{Asked, final_error};
 use crate::place::Place;
 use crate::session::Session;
 use crate::vpc::Vpc;
+use crate::whole::Whole;
 
 /// Until a connection stands; a region's endpoint is at most a world away.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -115,6 +116,7 @@ impl Aws {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts())
             .interceptor(self.calls.clone())
+            .interceptor(Whole)
             .build();
         let sts = aws_sdk_sts::config::Builder::from(&config)
             .retry_config(RetryConfig::disabled())

@@ -226,7 +226,7 @@ impl Aws {
         Ok(done)
     }
 
-    async fn tag(&self, ids: &[String], tags: Vec<Tag>, target: &Target<'_>) -> Result<Done, CloudError> {
+    pub(crate) async fn tag(&self, ids: &[String], tags: Vec<Tag>, target: &Target<'_>) -> Result<Done, CloudError> {
         let mut done = Done { already: ids.is_empty(), ..Done::default() };
         if tags.is_empty() {
             return Ok(done);

@@ -11,6 +11,7 @@ mod rules;
 mod session;
 mod translate;
 mod vpc;
+mod whole;
 
 #[cfg(test)]
 mod tests;

@@ -67,16 +67,34 @@ impl Aws {
                 Answer::Refused(error) => refusal = Some(error),
             }
             let mut present = self.present(target).await?;
-            let asked = left.len();
-            left.retain(|rule| !present.has(rule, target));
+            let (there, missing): (Vec<_>, Vec<_>) = left.into_iter().partition(|rule| present.has(rule, target));
+            left = missing;
+            if there.is_empty() {
+                break;
+            }
+            self.join(&there, marks, target).await?;
             if left.is_empty() {
                 return Ok(Done { already: true, ..Done::default() });
             }
-            if left.len() == asked {
-                break;
-            }
         }
         Err(lagging(refusal, target))
+    }
+
+    /// Puts our marks beside those of other owners on rules that turned out to be there, so that they stay when the others
+    /// leave; a rule without any mark is a stranger's, and stays so.
+    async fn join(&self, there: &[&StepRule], marks: &[Mark], target: &Target<'_>) -> Result<(), CloudError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let theirs = |entry: &SecurityGroupRule| {
+            let now = translate::rule_marks(entry.tags());
+            !now.is_empty() && !marks.iter().all(|mark| now.contains(mark))
+        };
+        let entries = self.entries_of(there, target).await?;
+        let ids: Vec<String> =
+            entries.into_iter().filter(theirs).filter_map(|entry| entry.security_group_rule_id).collect();
+        let tags = marks.iter().map(|mark| translate::tag(mark, Origin::Joined)).collect();
+        self.tag(&ids, tags, target).await.map(|_| ())
     }
 
     pub(crate) async fn remove_rules(&self, rules: &[StepRule], target: &Target<'_>) -> Result<Done, CloudError> {
@@ -193,18 +211,24 @@ impl Aws {
         if rules.iter().all(|rule| rule.id.is_some()) {
             return Ok(rules.iter().filter_map(|rule| Some(rule.id.as_ref()?.to_string())).collect());
         }
+        let entries = self.entries_of(rules, target).await?;
+        Ok(entries.into_iter().filter_map(|entry| entry.security_group_rule_id).collect())
+    }
+
+    /// What EC2 lists of these rules; of a rule that is gone nothing.
+    async fn entries_of(&self, rules: &[&StepRule], target: &Target<'_>) -> Result<Vec<SecurityGroupRule>, CloudError> {
         let mut atoms = target.atoms.clone();
-        let mut ids = Vec::new();
         let wanted: Vec<Rule> = rules.iter().map(|rule| key(rule.rule, target, &mut atoms)).collect();
+        let mut found = Vec::new();
         for entry in self.list_rules("group-id", std::slice::from_ref(&target.id)).await? {
             let account = entry.group_owner_id().unwrap_or_default();
             let rule = translate::rule_of(&entry, account, &mut atoms)
                 .map_err(|e| unreadable(&self.session.label(&target.id), &e))?;
             if wanted.contains(&rule) {
-                ids.extend(entry.security_group_rule_id);
+                found.push(entry);
             }
         }
-        Ok(ids)
+        Ok(found)
     }
 
     async fn authorize(&self, rules: &[&StepRule], marks: &[Mark], target: &Target<'_>) -> Result<Answer, CloudError> {

@@ -7,7 +7,7 @@ use rsgsync_core::rule::Atoms;
 use rsgsync_engine::{Cloud, CloudError, ErrorKind};
 use serde_json::json;
 
-use super::replay::{Answer, Replay, error, groups, ok};
+use super::replay::{Answer, Replay, error, group, groups, ok};
 use super::{adding, aws, aws_at, creating, rule, scope, step};
 
 /// Adds a rule to `sg-1`; EC2 gives this answer.
@@ -71,6 +71,23 @@ async fn a_garbled_answer_to_a_read_is_final() {
     let answer =
         Answer::Http { status: 200, headers: Vec::new(), body: "<html>Welcome to the hotel</html>".to_owned() };
     assert_eq!(reading_gets(answer).await.kind, ErrorKind::Final);
+}
+
+#[tokio::test]
+async fn an_answer_that_ends_early_is_not_taken_for_fewer_groups() {
+    let Answer::Http { status, headers, body } =
+        groups(&[group("sg-1", "g1", &[], "", ""), group("sg-2", "g1", &[], "", "")])
+    else {
+        panic!("an answer")
+    };
+    let end = body.find("sg-2").unwrap();
+    let error = reading_gets(Answer::Http { status, headers, body: body[..end].to_owned() }).await;
+    assert_eq!(error.kind, ErrorKind::Lost);
+    assert!(
+        error.message.starts_with("the answer (HTTP 200) can't be read: it ends in the middle"),
+        "{}",
+        error.message
+    );
 }
 
 #[tokio::test(start_paused = true)]

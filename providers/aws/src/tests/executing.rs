@@ -163,6 +163,27 @@ async fn a_reference_by_name_is_found_among_references_by_id() {
 }
 
 #[tokio::test]
+async fn a_rule_that_another_owner_was_quicker_to_add_gets_our_mark_and_a_strangers_does_not() {
+    let mut atoms = Atoms::new();
+    let id = atoms.intern("sg-1");
+    let there = permission("tcp", 22, 22, &["10.0.0.0/8", "192.0.2.0/24"]);
+    let entries = [
+        rule_entry("sgr-1", "sg-1", 22, "10.0.0.0/8", &[("rsgsync:security/prod", "made")]),
+        rule_entry("sgr-2", "sg-1", 22, "192.0.2.0/24", &[("Name", "theirs")]),
+    ];
+    let replay =
+        Replay::new([duplicate(), groups(&[group("sg-1", "g1", &[], &there, "")]), rule_entries(&entries), yes()]);
+    let ours = |cidr| marked(rule("22/tcp", cidr), &["platform/prod"]);
+    let step = adding(id, vec![ours("10.0.0.0/8"), ours("192.0.2.0/24")]);
+    assert!(execute(&replay, &step, &atoms).await.unwrap().already);
+    let asked = replay.asked(3);
+    assert_eq!(asked.value("Action"), Some("CreateTags"));
+    assert_eq!(asked.values("ResourceId.", ""), ["sgr-1"]);
+    assert_eq!(asked.values("Tag.", "Key"), ["rsgsync:platform/prod"]);
+    assert_eq!(replay.left(), 0);
+}
+
+#[tokio::test]
 async fn a_duplicate_that_is_not_listed_yet_is_tried_again_later() {
     let mut atoms = Atoms::new();
     let id = atoms.intern("sg-1");
