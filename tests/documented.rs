@@ -33,7 +33,7 @@ fn commands(path: &Path) -> Vec<Vec<String>> {
         let before = ["", "$ ", "- ", "- run: ", "#   ", "ExecStart=/usr/bin/", "text=$(", "17 * * * *  "];
         let line = line.trim_start();
         let command = before.iter().find_map(|prefix| line.strip_prefix(prefix)?.strip_prefix("rsgsync "))?;
-        let end = [" >", " |", " #", ")", "     ("].iter().filter_map(|mark| command.find(mark)).min();
+        let end = [" >", " 2>", " |", " #", ")", "     ("].iter().filter_map(|mark| command.find(mark)).min();
         let words = command[..end.unwrap_or(command.len())].split_whitespace();
         Some(words.map(|word| word.trim_matches('"').to_owned()).collect())
     });
