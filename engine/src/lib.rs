@@ -8,6 +8,7 @@ mod pace;
 mod progress;
 mod retry;
 mod run;
+mod unanswered;
 
 pub use cloud::{Attachments, Cloud, CloudError, Done, ErrorKind};
 pub use journal::{Event, Journal, JournalError};
@@ -17,3 +18,4 @@ pub use retry::{Patience, observe};
 pub use run::{Options, Run, carry_out};
 /// Tells a run to finish the calls in flight and make no more; `cancel()` sends it.
 pub use tokio_util::sync::CancellationToken as StopSignal;
+pub use unanswered::{Silence, Unanswered, causes, last_cause};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::project::{CIRCLE, NODES, Project, name, nodes_table, rules, server, write};
+use crate::project::{NODES, Project, circle, name, nodes_table, rules, server, write};
 
 /// Adds port 9100 to what stands there, in a firewall rule of its own or in one that is there.
 fn with_rule(source: &str) -> String {
@@ -153,7 +153,7 @@ fn a_name_that_somebody_took_meanwhile_is_an_error() {
 
 #[test]
 fn quotas_are_looked_at_before_anything_is_made() {
-    let project = Project::new("quota", &CIRCLE.replace("FAMILY", "ipv4"));
+    let project = Project::new("quota", &circle("ipv4"));
     project.set(json!({ "quotas": { "FIREWALLS": 6 } }));
     project.run(&["plan"]).exits(1).complains("6 (read)");
     project.run(&["apply"]).exits(1);
@@ -163,8 +163,7 @@ fn quotas_are_looked_at_before_anything_is_made() {
 #[test]
 fn a_quota_that_is_exceeded_half_way_leaves_a_journal_and_is_gone_on_from() {
     // The inventory says that there is more room than there is.
-    let inventory =
-        CIRCLE.replace("FAMILY", "ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { resources: 100 }");
+    let inventory = circle("ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { resources: 100 }");
     let project = Project::new("half", &inventory);
     project.set(json!({ "quotas": { "FIREWALLS": 6 } }));
     project.run(&["apply"]).exits(3).complains("QUOTA_EXCEEDED").complains("Limit: 6").complains("ask for more");

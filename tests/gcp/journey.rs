@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::project::{CIRCLE, NODES, Project, READING, counted, name, nodes_table, rules};
+use crate::project::{NODES, Project, READING, circle, counted, name, nodes_table, rules};
 
 #[test]
 fn from_empty_the_documented_table_and_then_nothing_to_do() {
@@ -76,7 +76,7 @@ fn a_disabled_firewall_rule_is_drift_and_is_enabled_again() {
 
 #[test]
 fn groups_that_refer_to_each_other_are_made_and_destroyed() {
-    let project = Project::new("circle", &CIRCLE.replace("FAMILY", "ipv4"));
+    let project = Project::new("circle", &circle("ipv4"));
     project.run(&["apply"]).exits(0);
     let made = rules(&project.as_google_reads());
     assert!(made["prod-etcd"].contains("in tcp 2379-2380 prod-control"), "{made:?}");
@@ -90,7 +90,7 @@ fn groups_that_refer_to_each_other_are_made_and_destroyed() {
 
 #[test]
 fn both_families_stand_in_firewall_rules_of_their_own() {
-    let project = Project::new("dual", &CIRCLE.replace("FAMILY", "dual"));
+    let project = Project::new("dual", &circle("dual"));
     project.run(&["apply"]).exits(0);
     let firewalls = project.as_google_reads();
     let made = rules(&firewalls);
@@ -118,7 +118,7 @@ fn both_families_stand_in_firewall_rules_of_their_own() {
 #[test]
 fn service_accounts_are_groups_and_peers() {
     let account = |name: &str| format!("{name}@acme.iam.gserviceaccount.com");
-    let mut inventory = CIRCLE.replace("FAMILY", "ipv4").replace(
+    let mut inventory = circle("ipv4").replace(
         "workload-clients: { cidrs: [\"0.0.0.0/0\", \"::/0\"] }",
         &format!("workload-clients: {{ service_account: {} }}", account("clients")),
     );
@@ -168,7 +168,7 @@ fn ranges_become_tags_in_one_patch() {
 
 #[test]
 fn strict_egress_denies_and_open_egress_takes_the_deny_away() {
-    let strict = CIRCLE.replace("FAMILY", "ipv4").replace("    options:", "    egress: strict\n    options:");
+    let strict = circle("ipv4").replace("    options:", "    egress: strict\n    options:");
     let project = Project::new("strict", &strict);
     project.run(&["plan"]).exits(1).complains("no groups as destinations").complains("addresses");
     let strict = strict
@@ -186,7 +186,7 @@ fn strict_egress_denies_and_open_egress_takes_the_deny_away() {
         assert_eq!((&deny["priority"], deny["targetTags"].as_array().unwrap().len()), (&json!(65534), 1), "{deny}");
     }
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
-    project.write(&CIRCLE.replace("FAMILY", "ipv4"));
+    project.write(&circle("ipv4"));
     project.run(&["apply", "--max-removals", "20"]).exits(0);
     let made = rules(&project.firewalls());
     assert!(!made.values().flatten().any(|rule| rule.starts_with("deny")), "{made:?}");

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ran, Scene};
+use crate::support::{Ran, Scene, inventories};
 
 /// A project of its own, and a folder with an inventory for it.
 pub struct Project {
@@ -241,21 +241,6 @@ pub fn nodes_table() -> BTreeSet<String> {
 }
 
 /// A cluster of three groups that refer to each other in circles.
-pub const CIRCLE: &str = r#"
-version: 1
-owner: platform
-networks: { lab: { gcp: { project: PROJECT } } }
-clusters:
-  prod:
-    network: lab
-    profile: downstream-custom-nodes
-    rancher_version: "2.4"
-    options: { cni: canal, rancher_external_lb: false, nodeport_services: false, ingress: true, ip_family: FAMILY }
-    groups:
-      etcd:    { roles: [etcd] }
-      control: { roles: [controlplane] }
-      workers: { roles: [worker] }
-    peers:
-      kube-api-clients: { cidrs: [203.0.113.0/24] }
-      workload-clients: { cidrs: ["0.0.0.0/0", "::/0"] }
-"#;
+pub fn circle(family: &str) -> String {
+    inventories::circle("gcp: { project: PROJECT }", family)
+}

@@ -162,24 +162,9 @@ const QUOTAS: &str = "GET /v2.0/quotas/{}/details.json";
 const OUT: [&str; 2] = ["egress IPv4 * *-* *", "egress IPv6 * *-* *"];
 
 /// A cluster of three groups that refer to each other in circles.
-const CIRCLE: &str = r#"
-version: 1
-owner: platform
-networks: { lab: { openstack: { cloud: demo, region: RegionOne, project: PROJECT } } }
-clusters:
-  prod:
-    network: lab
-    profile: downstream-custom-nodes
-    rancher_version: "2.4"
-    options: { cni: canal, rancher_external_lb: false, nodeport_services: false, ingress: true, ip_family: FAMILY }
-    groups:
-      etcd:    { roles: [etcd] }
-      control: { roles: [controlplane] }
-      workers: { roles: [worker] }
-    peers:
-      kube-api-clients: { cidrs: [203.0.113.0/24] }
-      workload-clients: { cidrs: ["0.0.0.0/0", "::/0"] }
-"#;
+fn circle(family: &str) -> String {
+    support::inventories::circle("openstack: { cloud: demo, region: RegionOne, project: PROJECT }", family)
+}
 
 /// One group, `nodes`, with what the documentation of Rancher's EC2 driver lists.
 const NODES: &str = r#"
@@ -263,7 +248,7 @@ fn drift_is_repaired_both_ways_with_a_call_each() {
 
 #[test]
 fn groups_that_refer_to_each_other_are_made_and_destroyed() {
-    let project = Project::new("circle", &CIRCLE.replace("FAMILY", "ipv4"));
+    let project = Project::new("circle", &circle("ipv4"));
     project.run(&["apply"]).exits(0);
     let rules = project.rules();
     assert!(rules["prod-etcd"].contains("ingress IPv4 tcp 2379-2380 prod-control"), "{rules:?}");
@@ -277,7 +262,7 @@ fn groups_that_refer_to_each_other_are_made_and_destroyed() {
 
 #[test]
 fn both_families_are_rules_of_their_own() {
-    let project = Project::new("dual", &CIRCLE.replace("FAMILY", "dual"));
+    let project = Project::new("dual", &circle("dual"));
     project.run(&["apply"]).exits(0);
     let rules = project.rules();
     for rule in ["ingress IPv4 tcp 443-443 0.0.0.0/0", "ingress IPv6 tcp 443-443 ::/0"] {
@@ -359,7 +344,7 @@ fn a_group_in_use_is_not_deleted_and_neutron_s_reason_is_shown() {
 #[test]
 fn more_rules_than_a_call_takes_are_sent_in_parts() {
     let cidrs = (0..130).map(|i| format!("198.51.100.{i}/32")).step_by(2).collect::<Vec<_>>().join(", ");
-    let inventory = CIRCLE.replace("FAMILY", "ipv4").replace("203.0.113.0/24", &format!("203.0.113.0/24, {cidrs}"));
+    let inventory = circle("ipv4").replace("203.0.113.0/24", &format!("203.0.113.0/24, {cidrs}"));
     let rule = "\n    rules:\n      - { from: kube-api-clients, to: control, allow: [9999/tcp], why: scraping, ticket: NET-7 }";
     let inventory = inventory.replace("\n    peers:", &format!("{rule}\n    peers:"));
     let mut project = Project::new("bulk", &inventory);
@@ -402,7 +387,7 @@ fn a_hundred_groups_cost_two_calls_each_and_two_to_look_at() {
 
 #[test]
 fn quotas_are_looked_at_before_anything_is_made() {
-    let project = Project::with_quotas("quota", &CIRCLE.replace("FAMILY", "ipv4"), 10, 20);
+    let project = Project::with_quotas("quota", &circle("ipv4"), 10, 20);
     project.run(&["plan"]).exits(1).complains("no room for more rules").complains("20 (read)");
     project.run(&["apply"]).exits(1);
     assert_eq!(project.groups(), BTreeMap::new());
@@ -411,8 +396,7 @@ fn quotas_are_looked_at_before_anything_is_made() {
 #[test]
 fn a_quota_that_is_exceeded_half_way_leaves_a_journal_and_is_gone_on_from() {
     // The inventory says that there is more room than there is.
-    let inventory =
-        CIRCLE.replace("FAMILY", "ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { rules: 1000 }");
+    let inventory = circle("ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { rules: 1000 }");
     let project = Project::with_quotas("half", &inventory, 10, 25);
     let failed = project.run(&["apply"]).exits(3).complains("OverQuota").complains("of 25 are used");
     assert!(failed.stderr.contains("openstack quota set --secgroup-rules"), "{}", failed.stderr);

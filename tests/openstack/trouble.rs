@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::proxy::{Fate, Proxy};
 use crate::support::Ran;
-use crate::{CIRCLE, LIST, NODES, Project, QUOTAS, calls, nodes_table};
+use crate::{LIST, NODES, Project, QUOTAS, calls, circle, nodes_table};
 
 const GROUPS: &str = "/v2.0/security-groups";
 const RULES: &str = "/v2.0/security-group-rules";
@@ -66,7 +66,7 @@ fn what_was_done_though_the_answer_is_lost_is_not_done_twice() {
 
 #[test]
 fn every_page_of_a_list_is_read() {
-    let mut project = Project::new("pages", &CIRCLE.replace("FAMILY", "ipv4"));
+    let mut project = Project::new("pages", &circle("ipv4"));
     project.run(&["apply"]).exits(0);
     let id = project.groups()["prod-etcd"]["id"].as_str().unwrap().to_owned();
     project.make_rule(&id, &json!({ "port_range_min": 9999, "port_range_max": 9999 }));

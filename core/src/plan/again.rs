@@ -87,21 +87,9 @@ pub fn again(
     let steps: Vec<Step> = saved.steps().iter().filter_map(|step| steps.remove(&step.id)).collect();
     let proof = prove(&Case { groups: case_of_all, steps: &steps, trusted: saved.trusted(), gaps, cascades });
     let (notes, blast) = (ids_lost(&networks, &steps), blast(&networks, &steps, max_removals));
-    Ok(Plan {
-        owner: saved.owner().clone(),
-        clusters,
-        trusted: saved.trusted().to_vec(),
-        networks,
-        steps,
-        proof,
-        unopened: Vec::new(),
-        without_members: Vec::new(),
-        assumed: saved.document.assumed.clone(),
-        elsewhere: Vec::new(),
-        lost: Vec::new(),
-        notes,
-        blast,
-    })
+    let (owner, trusted) = (saved.owner().clone(), saved.trusted().to_vec());
+    let assumed = saved.document.assumed.clone();
+    Ok(Plan { assumed, notes, blast, ..Plan::new(owner, clusters, trusted, (networks, steps, proof)) })
 }
 
 /// Groups that the plan makes and that are there already, by network and name: their ids, and the accounts they are in.

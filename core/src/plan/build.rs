@@ -149,20 +149,15 @@ pub fn plan(
     let blast = blast(&networks, &steps, options.max_removals);
     let mut unopened: Vec<_> = flows.unopened.iter().chain(&desired.unopened).cloned().collect();
     unopened.sort();
+    let (owner, trusted) = (inventory.owner.clone(), inventory.trusted.clone());
     Ok(Plan {
-        owner: inventory.owner.clone(),
-        clusters,
-        trusted: inventory.trusted.clone(),
-        networks,
-        steps,
-        proof,
         unopened,
         without_members: flows.without_members.clone(),
         assumed: flows.assumed.clone(),
         elsewhere: desired.elsewhere,
-        lost: Vec::new(),
         notes,
         blast,
+        ..Plan::new(owner, clusters, trusted, (networks, steps, proof))
     })
 }
 

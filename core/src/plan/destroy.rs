@@ -98,21 +98,9 @@ pub fn destroy(
     }
     let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
     let notes = ids_lost(&networks, &steps);
-    Ok(Plan {
-        owner: inventory.owner.clone(),
-        clusters,
-        trusted: inventory.trusted.clone(),
-        networks,
-        steps,
-        proof,
-        unopened: Vec::new(),
-        without_members: Vec::new(),
-        assumed: Vec::new(),
-        elsewhere: Vec::new(),
-        lost: lost(inventory, flows, destroyed),
-        notes,
-        blast: None,
-    })
+    let lost = lost(inventory, flows, destroyed);
+    let (owner, trusted) = (inventory.owner.clone(), inventory.trusted.clone());
+    Ok(Plan { lost, notes, ..Plan::new(owner, clusters, trusted, (networks, steps, proof)) })
 }
 
 /// Flows that are lost; not those that another cluster's row asks for as well.

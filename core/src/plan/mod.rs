@@ -72,6 +72,30 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What every plan has; what only some have is empty.
+    fn new(
+        owner: Owner,
+        clusters: BTreeSet<ClusterName>,
+        trusted: Vec<Cidr>,
+        (networks, steps, proof): (Vec<NetworkPlan>, Vec<Step>, Proof),
+    ) -> Self {
+        Self {
+            owner,
+            clusters,
+            trusted,
+            networks,
+            steps,
+            proof,
+            unopened: Vec::new(),
+            without_members: Vec::new(),
+            assumed: Vec::new(),
+            elsewhere: Vec::new(),
+            lost: Vec::new(),
+            notes: Vec::new(),
+            blast: None,
+        }
+    }
+
     /// Whether nothing is to be added or removed.
     pub fn in_sync(&self) -> bool {
         self.steps.iter().all(|s| matches!(s.action, Action::SetMarks | Action::UpdateDescriptions))

@@ -105,21 +105,8 @@ pub fn rollback(
     }
     let (networks, steps, proof) = draft.finish(saved.trusted())?;
     notes.extend(ids_lost(&networks, &steps));
-    Ok(Plan {
-        owner: saved.owner().clone(),
-        clusters,
-        trusted: saved.trusted().to_vec(),
-        networks,
-        steps,
-        proof,
-        unopened: Vec::new(),
-        without_members: Vec::new(),
-        assumed: Vec::new(),
-        elsewhere: Vec::new(),
-        lost: Vec::new(),
-        notes,
-        blast: None,
-    })
+    let (owner, trusted) = (saved.owner().clone(), saved.trusted().to_vec());
+    Ok(Plan { notes, ..Plan::new(owner, clusters, trusted, (networks, steps, proof)) })
 }
 
 /// A network that is another place than it was: other credentials, another folder.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::Url;
-use rsgsync_engine::CloudError;
+use rsgsync_engine::{CloudError, causes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -106,7 +106,7 @@ impl Compute {
             final_error(doing(), message, format!("write it like {ADDRESS}, or unset it"))
         })?;
         let client = reqwest::Client::builder().user_agent(concat!("rsgsync/", env!("CARGO_PKG_VERSION"))).build();
-        let client = client.map_err(|error| final_error(doing(), crate::error::causes(&error), NOT_COMPUTE))?;
+        let client = client.map_err(|error| final_error(doing(), causes(&error), NOT_COMPUTE))?;
         Ok(Self { client, base, login: Login::default(), answered: AtomicBool::new(false) })
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
 use google_cloud_auth::errors::CredentialsError;
 use http::{Extensions, HeaderMap};
-use rsgsync_engine::{CloudError, ErrorKind};
+use rsgsync_engine::{CloudError, ErrorKind, causes, last_cause};
 
-use crate::error::{causes, final_error, last_cause};
+use crate::error::final_error;
 
 /// A machine that has no metadata server may let its packets vanish.
 const TOKEN: Duration = Duration::from_secs(30);

@@ -1,12 +1,11 @@
 //! Refusals and failures become [`CloudError`]s: what was being done, what OpenStack said, and what to do next.
 
-use std::error::Error;
 use std::time::Duration;
 
 use http::Method;
 use openstack_sdk::api::ApiError;
 use openstack_sdk::{AuthError, OpenStackError, RestError};
-use rsgsync_engine::{CloudError, ErrorKind};
+use rsgsync_engine::{CloudError, ErrorKind, Silence, Unanswered, causes, last_cause};
 
 use crate::api::Answer;
 use crate::wire::{Denial, Refusal};
@@ -132,26 +131,14 @@ pub(crate) fn no_answer(
     answered: bool,
     error: &reqwest::Error,
 ) -> CloudError {
-    let said = last_cause(error);
-    let at = origin(url);
-    if error.is_builder() {
-        return final_error(doing, format!("no request could be made to {at}: {said}"), CHECK_ADDRESS);
-    }
-    // What answered before will again; what never did is a wrong name, port or network, and waiting won't mend it.
-    let hopeless = !answered && (error.is_connect() || *method == Method::GET);
-    let kind = match (hopeless, error.is_connect()) {
-        (true, _) => ErrorKind::Final,
-        (false, true) => ErrorKind::Transient,
-        (false, false) => ErrorKind::Lost,
+    let how = match () {
+        () if error.is_builder() => Silence::Unmade,
+        () if error.is_connect() => Silence::Unconnected,
+        () if error.is_timeout() => Silence::TimedOut,
+        () => Silence::Broken,
     };
-    let message = if error.is_connect() {
-        format!("no connection to {at}: {said}")
-    } else if error.is_timeout() {
-        format!("no answer in time from {at}")
-    } else {
-        format!("the connection to {at} broke: {said}")
-    };
-    CloudError { kind, doing, message, request_id: None, help: hopeless.then(|| CHECK_ADDRESS.to_owned()) }
+    let (said, reads) = (last_cause(error), *method == Method::GET);
+    Unanswered { doing, at: &origin(url), how, said, reads, answered, help: CHECK_ADDRESS }.into()
 }
 
 /// Why no token could be had.
@@ -193,24 +180,4 @@ pub(crate) fn origin(url: &str) -> String {
 
 pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     value.trim().parse().ok().map(Duration::from_secs)
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&e| e.source())
-}
-
-/// The innermost cause: the outer ones only say at which stage it happened.
-fn last_cause(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-/// The error and its causes, each said once.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut said: Vec<String> = Vec::new();
-    for text in chain(error).map(ToString::to_string) {
-        if !said.iter().any(|s| s.contains(&text)) {
-            said.push(text);
-        }
-    }
-    said.join(": ")
 }
