@@ -1,11 +1,13 @@
 //! Additions and removals of one group, in waves that its quota has room for.
 
+use std::collections::BTreeSet;
+
 use super::StepRule;
 use super::quota::{QuotaUse, counts};
 use crate::observed::Limits;
 use crate::pack::Dialect;
 use crate::packets::{PacketSet, overlap};
-use crate::rule::{Direction, Rule};
+use crate::rule::Rule;
 
 /// Additions, and the removals that come after them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +17,7 @@ pub(super) struct Wave {
 }
 
 /// What a quota allows.
+#[derive(Clone)]
 pub(super) struct Room<'a> {
     /// Rules that are there, each with its weight.
     pub present: Vec<(Rule, u32)>,
@@ -44,11 +47,26 @@ impl Room<'_> {
     }
 }
 
+/// How many orders of single steps are begun where the first choice of removals leads nowhere.
+const TRIES: usize = 2000;
+
 /// Orders additions and removals so that none of `required` is cut and no quota is exceeded.
 ///
 /// Everything at once where there is room. Otherwise rules are removed as soon as what they carry stands elsewhere, to make
-/// room for the rest. Errors with the fullest count when no removal is possible any more.
+/// room for the rest. Errors with the fullest count when no order is found: a group with so many rules that its orders
+/// outnumber [`TRIES`] may have one.
 pub(super) fn waves(
+    room: Room<'_>,
+    adds: Vec<StepRule>,
+    removes: Vec<StepRule>,
+    required: &[Rule],
+) -> Result<Vec<Wave>, QuotaUse> {
+    cheapest_first(room.clone(), adds.clone(), removes.clone(), required)
+        .or_else(|full| any_order(&room, Wave { adds, removes }, required).ok_or(full))
+}
+
+/// Takes in each wave all removals that there is room for.
+fn cheapest_first(
     mut room: Room<'_>,
     mut adds: Vec<StepRule>,
     mut removes: Vec<StepRule>,
@@ -65,6 +83,59 @@ pub(super) fn waves(
     }
     waves.push(Wave { adds, removes });
     Ok(waves)
+}
+
+/// Tries single steps in every order, removals before additions.
+fn any_order(room: &Room<'_>, all: Wave, required: &[Rule]) -> Option<Vec<Wave>> {
+    let mut begun = vec![Begun { waves: Vec::new(), room: room.clone(), left: all }];
+    let mut seen = BTreeSet::new();
+    while let Some(now) = begun.pop() {
+        if now.room.overflow(&now.left.adds).is_none() {
+            return Some(now.waves.into_iter().chain([now.left]).collect());
+        }
+        let standing: Vec<Rule> = now.room.present.iter().map(|(rule, _)| *rule).collect();
+        let adds = now.left.adds.iter().filter(|add| now.room.overflow([*add]).is_none());
+        let adds = adds.map(|add| Wave { adds: vec![add.clone()], removes: vec![] });
+        let removes = now.left.removes.iter().filter(|r| carried_alone(&r.rule, &standing, required).is_empty());
+        let removes = removes.map(|remove| Wave { adds: vec![], removes: vec![remove.clone()] });
+        for then in adds.chain(removes).map(|step| now.after(step)) {
+            if seen.len() < TRIES && seen.insert(then.state()) {
+                begun.push(then);
+            }
+        }
+    }
+    None
+}
+
+/// The first waves of an order.
+#[derive(Clone)]
+struct Begun<'a> {
+    waves: Vec<Wave>,
+    room: Room<'a>,
+    left: Wave,
+}
+
+impl Begun<'_> {
+    fn after(&self, step: Wave) -> Self {
+        let Self { mut waves, mut room, mut left } = self.clone();
+        room.carry_out(&step);
+        left.adds.retain(|add| !step.adds.contains(add));
+        left.removes.retain(|remove| !step.removes.contains(remove));
+        match waves.last_mut() {
+            Some(last) if step.adds.is_empty() || last.removes.is_empty() => {
+                last.adds.extend(step.adds);
+                last.removes.extend(step.removes);
+            }
+            _ => waves.push(step),
+        }
+        Self { waves, room, left }
+    }
+
+    /// What is left to do, and so, whatever the order was, what is there.
+    fn state(&self) -> (Vec<Rule>, Vec<Rule>) {
+        let rules = |steps: &[StepRule]| steps.iter().map(|step| step.rule).collect();
+        (rules(&self.left.adds), rules(&self.left.removes))
+    }
 }
 
 /// The removals that need the fewest additions first, as many as there is room for.
@@ -92,15 +163,11 @@ fn next(room: &Room<'_>, adds: &mut Vec<StepRule>, removes: &mut Vec<StepRule>, 
 
 /// The pending additions that must stand before a rule goes: those that carry what it alone carries.
 fn needed(remove: &Rule, standing: &[Rule], adds: &[StepRule], required: &[Rule]) -> Vec<StepRule> {
-    let of = |direction: Direction, rules: &[Rule]| {
-        PacketSet::of(rules.iter().copied().filter(|r| r.direction == direction && r != remove))
-    };
-    let direction = remove.direction;
-    let alone = PacketSet::of(required.iter().copied().filter(|r| r.direction == direction))
-        .intersection(&PacketSet::of([*remove]))
-        .difference(&of(direction, standing));
+    let alone = carried_alone(remove, standing, required);
     let carries = |add: &&StepRule| {
-        add.rule.direction == direction && overlap(&add.rule, remove) && alone.intersects(&PacketSet::of([add.rule]))
+        add.rule.direction == remove.direction
+            && overlap(&add.rule, remove)
+            && alone.intersects(&PacketSet::of([add.rule]))
     };
     let mut needed: Vec<StepRule> = adds.iter().filter(carries).cloned().collect();
     // What the others carry together may wait.
@@ -111,6 +178,15 @@ fn needed(remove: &Rule, standing: &[Rule], adds: &[StepRule], required: &[Rule]
         }
     }
     needed
+}
+
+/// What is required and no other rule that stands carries.
+fn carried_alone(rule: &Rule, standing: &[Rule], required: &[Rule]) -> PacketSet {
+    let same_way = |other: &&Rule| other.direction == rule.direction;
+    let others = standing.iter().filter(same_way).filter(|other| *other != rule);
+    PacketSet::of(required.iter().filter(same_way).copied())
+        .intersection(&PacketSet::of([*rule]))
+        .difference(&PacketSet::of(others.copied()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::inventory::{EgressMode, Ownership};
 use crate::name::Owner;
 use crate::observed::{Limit, LimitSource, ObservedGroup, ObservedRule, Ours};
 use crate::pack::QuotaCount;
-use crate::rule::{Family, RulePeer};
+use crate::rule::{Direction, Family, RulePeer};
 use crate::testing::{aws_like, cases, group, rule, rules, small_rule};
 use crate::traffic::{PortRange, Traffic};
 
@@ -54,6 +54,14 @@ fn without_any_room_a_replacement_is_refused_with_the_count() {
         check(1, &["1-2/tcp from g:db"], &["1/tcp from g:db"], &["1-2/tcp from g:db"], &["1/tcp from g:db"]),
         Err(2)
     );
+}
+
+#[test]
+fn what_carries_the_most_alone_may_have_to_stay_until_its_replacement_stands() {
+    // Removing 1-9/tcp first, which the other two carry as well, would leave both of them and no room for 1/tcp.
+    let have = ["1-9/tcp from 10.0.0.0/29", "all from 10.0.0.0/30", "all from 10.0.0.4/30"];
+    let want = ["1/tcp from 10.0.0.0/29"];
+    assert_eq!(check(2, &have, &want, &have, &want), Ok(vec!["+0 -2".to_owned(), "+1 -1".to_owned()]));
 }
 
 #[test]
