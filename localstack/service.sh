@@ -81,6 +81,18 @@ install_packages() { # WHAT PYTHON_MIN PYTHON_MAX [ARGUMENTS OF PIP INSTALL]
   fi
 }
 
+# Builds a server of our own into $run/server. With the features of the whole workspace, so that a build of all of it
+# shares what is compiled here. The server runs from a copy: a build must be able to replace the original.
+build_server() { # BINARY
+  local target
+  target=$(realpath -m "${CARGO_TARGET_DIR:-$home/../../target}")
+  say "building"
+  (cd "$home" && cargo build --quiet --locked --workspace --bin "$1" --target-dir "$target") >&2 ||
+    die "the build failed, see above"
+  cp "$target/debug/$1" "$run/server.new"
+  mv "$run/server.new" "$run/server"
+}
+
 # Starts a server that holds nothing of the caller's: no terminal, no open file, no variable, no folder.
 # COMMAND must be an absolute path of a binary: the process is later recognised by its arguments.
 start() { # NAME COMMAND...

@@ -13,18 +13,6 @@ sys.exit(connection.getresponse().status != 200)
 PY
 }
 
-# With the features of the whole workspace, so that a build of all of it shares what is compiled here. The server runs from
-# a copy: a build must be able to replace the original.
-build() {
-  local target
-  target=$(realpath -m "${CARGO_TARGET_DIR:-$home/../../target}")
-  say "building"
-  (cd "$home" && cargo build --quiet --locked --workspace --bin gcp-server --target-dir "$target") >&2 ||
-    die "the build failed, see above"
-  cp "$target/debug/gcp-server" "$run/server.new"
-  mv "$run/server.new" "$run/server"
-}
-
 # Whatever the caller has set for the real Google must lose: another project, a token, a gcloud of the caller's with an
 # endpoint of its own or an account that it impersonates.
 print_google_exports() { # ORIGIN
@@ -46,7 +34,7 @@ print_google_exports() { # ORIGIN
 lock
 if ! running server; then
   rm -f "$run"/{port,key.json}
-  build
+  build_server gcp-server
   install_packages "google-cloud-compute 1.57.0 and google-api-python-client 2.202.0 (25 packages, 180 MB)" 11 13
   say "starting"
   (umask 077 && : >"$run/key.json")

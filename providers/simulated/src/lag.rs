@@ -4,7 +4,7 @@ use crate::world::World;
 
 /// What the world was like before changes that reads don't show yet, the oldest first.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Lag(pub Vec<Earlier>);
+pub struct Lag(pub(crate) Vec<Earlier>);
 
 /// The world before one change.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,12 +8,12 @@
 mod execute;
 pub mod fault;
 mod foreign;
-mod lag;
+pub mod lag;
 mod observe;
 mod state;
 mod store;
 mod translate;
-mod world;
+pub mod world;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -15,50 +15,78 @@ pub(crate) const LONGEST: usize = 255;
 /// Tags a resource; source: EC2 user guide, tag restrictions.
 const MOST_TAGS: usize = 50;
 
-pub(crate) type Tags = BTreeMap<String, String>;
+/// Keys and values of tags.
+pub type Tags = BTreeMap<String, String>;
 
 /// The other end of a rule; a group by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Peer {
+pub enum Peer {
+    /// Addresses.
     Cidr(Cidr),
+    /// A group of this cloud.
     Group(String),
-    OtherAccount { account: String, group: String },
+    /// Another account's group, which need not be here.
+    OtherAccount {
+        /// Whose.
+        account: String,
+        /// Its id.
+        group: String,
+    },
+    /// A prefix list, by its id.
     PrefixList(String),
+    /// An address group, as OpenStack has it.
     AddressGroup(String),
+    /// A service account, as GCP has it.
     ServiceAccount(String),
 }
 
 /// What makes two rules the same one: everything but description and tags.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Permission {
+pub struct Permission {
+    /// Which way.
     pub direction: Direction,
+    /// Protocol and ports.
     pub traffic: Traffic,
+    /// The other end.
     pub peer: Peer,
 }
 
+/// A rule of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GroupRule {
+pub struct GroupRule {
+    /// `sgr-` and hexadecimal digits.
     pub id: String,
+    /// What it lets through.
     pub permission: Permission,
+    /// Empty where there is none.
     pub description: String,
+    /// Its own tags.
     pub tags: Tags,
 }
 
+/// A security group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
+pub struct Group {
+    /// `sg-` and hexadecimal digits.
     pub id: String,
+    /// Unique in its world.
     pub name: String,
+    /// What it is for.
     pub description: String,
+    /// Its own tags, not those of its rules.
     pub tags: Tags,
     /// How many network interfaces carry it.
     pub interfaces: u64,
+    /// In the order in which they were added.
     pub rules: Vec<GroupRule>,
 }
 
 /// What the cloud allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quota {
+pub struct Quota {
+    /// Of one direction and family of a group.
     pub rules_per_group: u32,
+    /// Of all groups together.
     pub groups: u32,
     /// Of all groups together, both directions: OpenStack has such a quota, EC2 none.
     pub rules: Option<u32>,
@@ -73,8 +101,10 @@ impl Default for Quota {
 
 /// A call that the cloud refuses; nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
+    /// EC2's code.
     pub code: &'static str,
+    /// What is wrong, in words.
     pub message: String,
 }
 
@@ -84,7 +114,7 @@ fn refuse<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refusa
 
 /// Everything there is. Names are unique, and every referenced group is there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct World {
+pub struct World {
     groups: IndexMap<String, Group>,
     ids: HashMap<String, String>,
     /// What it allows.
@@ -105,7 +135,7 @@ impl World {
         self.groups.get(id)
     }
 
-    /// Puts a group in that the state file has; the caller has checked that neither id nor name is taken.
+    /// Puts a group in that was there before; the caller has checked that neither id nor name is taken.
     pub fn insert(&mut self, group: Group) {
         self.ids.insert(group.name.clone(), group.id.clone());
         self.groups.insert(group.id.clone(), group);
@@ -297,6 +327,17 @@ impl World {
         Ok(())
     }
 
+    /// `CreateNetworkInterface`: one more interface carries these groups.
+    pub fn attach(&mut self, ids: &BTreeSet<String>) -> Result<(), Refusal> {
+        ids.iter().try_for_each(|id| self.existing(id).map(|_| ()))?;
+        for id in ids {
+            if let Some(group) = self.groups.get_mut(id) {
+                group.interfaces += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// `CreateTags` on a group: a tag of the same key is replaced.
     pub fn tag_group(&mut self, id: &str, tags: &Tags) -> Result<(), Refusal> {
         let mut all = self.existing(id)?.tags.clone();
@@ -378,7 +419,7 @@ fn no_rule_id(rule: &str) -> Result<(), Refusal> {
 }
 
 /// The rule that EC2 puts into every new group.
-pub(crate) fn default_egress() -> Permission {
+pub fn default_egress() -> Permission {
     Permission { direction: Direction::Egress, traffic: Traffic::ALL, peer: Peer::Cidr(Cidr::ANY_V4) }
 }
 
