@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 services=(ec2-strict aws openstack gcp) # what `aws` exports comes after the same of `ec2-strict`
-trap 'for service in "${services[@]}"; do localstack/down $service 2>/dev/null; done' EXIT
+trap 'for service in "${services[@]}"; do localstack/down "$service" 2>/dev/null; done' EXIT
 for service in "${services[@]}"; do
-  exports=$(localstack/up $service)
+  exports=$(localstack/up "$service")
   eval "$exports"
 done
 

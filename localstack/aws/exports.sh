@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # How clients of AWS reach a service of ours and nothing else. Sourced after service.sh, which sets `run`.
 
 # For clients that read profiles: one that has the same contents as the variables, and no way to any other.

@@ -17,8 +17,6 @@ pub(crate) trait Peers {
     fn account(&self) -> &str;
     /// The id of a group of the default VPC.
     fn named(&self, name: &str) -> Option<String>;
-    /// Refuses a peer that isn't there. Groups of the same account are the simulated cloud's to look for.
-    fn check(&self, peer: &Peer) -> Result<(), Refusal>;
 }
 
 /// The rules of all permissions of a call.

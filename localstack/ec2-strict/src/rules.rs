@@ -30,7 +30,10 @@ impl Peers for Known<'_> {
         let vpc = self.account.vpcs.iter().find(|vpc| vpc.is_default)?;
         vpc.world().find(name).map(|group| group.id.clone())
     }
+}
 
+impl Known<'_> {
+    /// Refuses a peer that isn't there. Groups of the same account are the simulated cloud's to look for.
     fn check(&self, peer: &Peer) -> Result<(), Refusal> {
         match peer {
             Peer::Group(id) => check_id(id, "sg", "InvalidGroupId.Malformed"),
