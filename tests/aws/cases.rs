@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::account::{Account, calls, mutating, set, without_minus_one};
+use crate::support::inventories;
 
 pub const EXAMPLE: &str = include_str!("../../examples/aws-rancher-nodes.yaml");
 
@@ -103,29 +104,14 @@ fn a_renamed_group_is_an_orphan_and_prune_deletes_it() {
     account.run(&["plan", "--prune", "--detailed-exitcode"]).exits(0);
 }
 
-/// A cluster of three groups that refer to each other in circles.
-pub const CIRCLE: &str = r#"
-version: 1
-owner: platform
-networks: { ec2: { aws: {} } }
-clusters:
-  prod:
-    network: ec2
-    profile: downstream-custom-nodes
-    rancher_version: "2.4"
-    options: { cni: canal, rancher_external_lb: false, nodeport_services: false, ingress: true, ip_family: FAMILY }
-    groups:
-      etcd:    { roles: [etcd] }
-      control: { roles: [controlplane] }
-      workers: { roles: [worker] }
-    peers:
-      kube-api-clients: { cidrs: [203.0.113.0/24] }
-      workload-clients: { cidrs: ["0.0.0.0/0", "::/0"] }
-"#;
+/// Three groups that refer to each other in circles.
+pub fn circle(family: &str) -> String {
+    inventories::circle("aws: {}", family)
+}
 
 #[test]
 fn groups_that_refer_to_each_other_are_made_and_destroyed() {
-    let account = Account::new(6, &CIRCLE.replace("FAMILY", "ipv4"));
+    let account = Account::new(6, &circle("ipv4"));
     account.run(&["apply"]).exits(0);
     assert!(account.rules("prod-etcd").contains("in tcp 2379-2380 prod-control"), "{:?}", account.rules("prod-etcd"));
     assert!(account.rules("prod-control").contains("in tcp 6443-6443 prod-etcd"));
@@ -136,7 +122,7 @@ fn groups_that_refer_to_each_other_are_made_and_destroyed() {
 
 #[test]
 fn both_families_are_written_and_read_back() {
-    let account = Account::new(7, &CIRCLE.replace("FAMILY", "dual"));
+    let account = Account::new(7, &circle("dual"));
     account.run(&["apply"]).exits(0);
     let rules = account.rules("prod-workers");
     for rule in ["in tcp 443-443 0.0.0.0/0", "in tcp 443-443 ::/0"] {

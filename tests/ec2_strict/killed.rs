@@ -6,14 +6,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 
 use crate::account::{Account, set, without_minus_one};
-use crate::cases::{CIRCLE, EXAMPLE, ec2_table, foreign_group};
+use crate::cases::{EXAMPLE, circle, ec2_table, foreign_group};
 
 const KILLS: u32 = 6;
 
 /// A group to join and three to make.
 fn inventory() -> String {
     let clusters = |text: &str| text.split_once("clusters:\n").unwrap().1.to_owned();
-    format!("{}{}", EXAMPLE.trim_end(), "\n") + &clusters(&CIRCLE.replace("FAMILY", "ipv4"))
+    format!("{}{}", EXAMPLE.trim_end(), "\n") + &clusters(&circle("ipv4")).replace("network: lab", "network: ec2")
 }
 
 /// An account where calls take long enough that kills fall between and into them.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{NetworkInput, case, left_out, made_elsewhere, same_places};
-use super::going::{Doomed, Going, NOT_OURS, Stuck, deletions_in_order, release, step_rule, unwanted, with_rules};
+use super::going::{
+    Deletion, Doomed, Going, Leaving, NOT_OURS, Stuck, deletions_in_order, release, step_rule, unwanted, with_rules,
+};
 use super::order::{GroupCalls, Place, order};
 use super::quota::full_networks;
 use super::undo::spell;
@@ -52,23 +54,39 @@ impl Draft {
     ) -> Vec<GroupPlan> {
         let name = &input.network.name;
         let Some(ours) = going.first().map(|one| one.ours) else { return Vec::new() };
-        let (mut groups, mut changes) = (Vec::new(), Vec::new());
+        let (mut groups, mut leaving) = (Vec::new(), Vec::new());
         for one in going {
             let (diff, stuck) = one.diff();
             self.still_referenced(input, observed, &one.security_group, stuck);
             self.cascading(name, one.group, &diff.fates);
-            let (plan, change) = one.changes(diff, input.pack.dialect());
+            let (plan, changes) = one.changes(diff, input.pack.dialect());
             self.cases.push(case(name, &plan, Some(one.group), guards, one.ours));
             groups.push(plan);
-            changes.push((one.group, change));
+            leaving.push(Leaving { group: one.group, ownership: one.ownership, changes });
         }
-        let packed = deletions_in_order(changes, ours).into_iter().map(|(group, changes, rules)| GroupCalls {
-            network: name.clone(),
-            group,
-            waves: vec![with_rules(input.pack.pack(&changes, &site(observed, group, atoms)), &rules)],
-        });
+        let packed =
+            self.in_order(leaving, input, observed, ours).into_iter().map(|(group, changes, rules)| GroupCalls {
+                network: name.clone(),
+                group,
+                waves: vec![with_rules(input.pack.pack(&changes, &site(observed, group, atoms)), &rules)],
+            });
         self.calls.extend(packed);
         groups
+    }
+
+    /// What changes, deletions in an order; nothing where none is.
+    pub fn in_order(
+        &mut self,
+        leaving: Vec<Leaving<'_>>,
+        input: &NetworkInput<'_>,
+        observed: &Observed,
+        ours: Ours<'_>,
+    ) -> Vec<Deletion> {
+        let name = |atom: Atom| observed.groups.iter().find(|g| g.atom == atom).map_or("", |g| g.name.as_str());
+        deletions_in_order(leaving, ours).unwrap_or_else(|kept| {
+            kept.into_iter().for_each(|(from, stuck)| self.still_referenced(input, observed, name(from), stuck));
+            Vec::new()
+        })
     }
 
     /// Takes in which groups may take others' rules along.

@@ -238,43 +238,73 @@ pub(super) fn step_rule(rule: &ObservedRule, marks: Vec<Mark>) -> StepRule {
     StepRule { rule, id, description, marks, reasons: Arc::default(), resource }
 }
 
+/// A group that goes or changes while others are deleted.
+pub(super) struct Leaving<'a> {
+    pub group: &'a ObservedGroup,
+    /// Who decides on its rules.
+    pub ownership: Ownership,
+    pub changes: GroupChanges,
+}
+
+impl Leaving<'_> {
+    /// Its rules that stay until it goes itself.
+    fn staying(&self) -> impl Iterator<Item = &ObservedRule> {
+        let gone = |rule: &Rule| self.changes.removes.iter().any(|removed| removed.rule == *rule);
+        self.group.rules.iter().filter(move |r| !gone(&r.rule))
+    }
+
+    fn refers_to(&self, peer: Atom) -> bool {
+        self.group.atom != peer && self.staying().any(|r| r.rule.peer.group() == Some(peer))
+    }
+
+    /// Its rules that refer to some of these groups, but not to itself, and may go for their own sake.
+    fn references(&self, groups: &BTreeSet<Atom>, ours: Ours<'_>) -> Vec<StepRule> {
+        let away = |rule: &Rule| rule.peer.group().is_some_and(|g| g != self.group.atom && groups.contains(&g));
+        let fates = unwanted(self.group, self.ownership, ours).fates;
+        let may_go = self.group.rules.iter().zip(fates).filter(|(r, fate)| *fate == Fate::Remove && away(&r.rule));
+        may_go.map(|(rule, _)| removed(rule, ours)).collect()
+    }
+}
+
+/// A group, what changes in it, and which rules go with it.
+pub(super) type Deletion = (Atom, GroupChanges, Vec<StepRule>);
+
 /// Groups in an order in which each can be deleted, and the rules that go with each; a circle of references is opened by
-/// removing one group's references first.
+/// removing one group's references first. Where only others' rules make a circle those are the error, by the group that they
+/// are in.
 pub(super) fn deletions_in_order(
-    changes: Vec<(&ObservedGroup, GroupChanges)>,
+    leaving: Vec<Leaving<'_>>,
     ours: Ours<'_>,
-) -> Vec<(Atom, GroupChanges, Vec<StepRule>)> {
-    let (mut doomed, staying): (BTreeMap<Atom, _>, Vec<_>) = {
-        let (doomed, staying): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, c)| c.delete);
-        (doomed.into_iter().map(|(g, c)| (g.atom, (g, c))).collect(), staying)
-    };
-    let mut out: Vec<_> = staying.into_iter().map(|(g, c)| (g.atom, c, Vec::new())).collect();
+) -> Result<Vec<Deletion>, BTreeMap<Atom, Vec<Stuck>>> {
+    let (doomed, staying): (Vec<_>, Vec<_>) = leaving.into_iter().partition(|one| one.changes.delete);
+    let mut doomed: BTreeMap<Atom, Leaving<'_>> = doomed.into_iter().map(|one| (one.group.atom, one)).collect();
+    let mut out: Vec<_> = staying.into_iter().map(|one| (one.group.atom, one.changes, Vec::new())).collect();
     while !doomed.is_empty() {
-        let refers = |from: &(&ObservedGroup, GroupChanges), to: Atom| {
-            let gone = |r: &Rule| from.1.removes.iter().any(|x| x.rule == *r);
-            from.0.atom != to && from.0.rules.iter().any(|r| r.rule.peer.group() == Some(to) && !gone(&r.rule))
-        };
-        let free = doomed.keys().copied().find(|atom| !doomed.values().any(|from| refers(from, *atom)));
-        match free {
-            Some(atom) => {
-                let Some((group, changes)) = doomed.remove(&atom) else { break };
-                let gone = |rule: &Rule| changes.removes.iter().any(|x| x.rule == *rule);
-                let rest = group.rules.iter().filter(|r| !gone(&r.rule)).map(|r| step_rule(r, Vec::new())).collect();
-                out.push((atom, changes, rest));
-            }
-            None => {
-                let others: BTreeSet<Atom> = doomed.keys().copied().collect();
-                let points = |from: Atom, r: &Rule| r.peer.group().is_some_and(|g| g != from && others.contains(&g));
-                let first = doomed.values_mut().find(|(group, changes)| {
-                    changes.removes.is_empty() && group.rules.iter().any(|r| points(group.atom, &r.rule))
-                });
-                let Some((group, changes)) = first else { break };
-                changes.removes =
-                    group.rules.iter().filter(|r| points(group.atom, &r.rule)).map(|r| removed(r, ours)).collect();
-            }
+        let free = doomed.keys().copied().find(|atom| !doomed.values().any(|from| from.refers_to(*atom)));
+        if let Some(one) = free.and_then(|atom| doomed.remove(&atom)) {
+            let rest = one.staying().map(|r| step_rule(r, Vec::new())).collect();
+            out.push((one.group.atom, one.changes, rest));
+            continue;
+        }
+        let circle: BTreeSet<Atom> = doomed.keys().copied().collect();
+        let closed = doomed.values_mut().filter(|one| one.changes.removes.is_empty());
+        let opened = closed.map(|one| (one.references(&circle, ours), one)).find(|(refers, _)| !refers.is_empty());
+        match opened {
+            Some((refers, one)) => one.changes.removes = refers,
+            None => return Err(kept(&doomed)),
         }
     }
-    out
+    Ok(out)
+}
+
+/// The rules by which groups keep each other, by the group that they are in.
+fn kept(doomed: &BTreeMap<Atom, Leaving<'_>>) -> BTreeMap<Atom, Vec<Stuck>> {
+    let kept = |one: &Leaving<'_>| {
+        let away = one.staying().filter_map(|r| Some((r.rule, r.rule.peer.group()?)));
+        let away = away.filter(|(_, peer)| *peer != one.group.atom && doomed.contains_key(peer));
+        away.map(|(rule, peer)| Stuck { rule, peer, why: "not ours, in a circle" }).collect()
+    };
+    doomed.iter().map(|(atom, one)| (*atom, kept(one))).collect()
 }
 
 /// The deletion also says which rules go with the group.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::back::{Back, new_group};
 use super::build::{NetworkInput, always_there, case, network_plan};
 use super::draft::{Draft, site};
-use super::going::{Doomed, deletions_in_order, with_rules};
+use super::going::{Doomed, Leaving, with_rules};
 use super::group::{in_turns, no_room};
 use super::order::GroupCalls;
 use super::quota::quota_use;
@@ -145,7 +145,7 @@ impl Part<'_> {
                     plans.push(self.group_plan(back, GroupDiff::default(), GroupStatus::Delete));
                     let changes =
                         GroupChanges { group: Some(back.group.atom), delete: true, ..GroupChanges::default() };
-                    doomed.push((&back.group, changes));
+                    doomed.push(Leaving { group: &back.group, ownership: back.ownership, changes });
                     continue;
                 }
                 let why = "rules that are not the run's are in it, or refer to it";
@@ -159,8 +159,8 @@ impl Part<'_> {
                 Err(error) => draft.errors.push(error),
             }
         }
-        let deleted: BTreeSet<Atom> = doomed.iter().map(|(group, _)| group.atom).collect();
-        for (group, changes, rules) in deletions_in_order(doomed, self.ours) {
+        let deleted: BTreeSet<Atom> = doomed.iter().map(|one| one.group.atom).collect();
+        for (group, changes, rules) in draft.in_order(doomed, self.input, self.observed, self.ours) {
             draft.calls.push(self.calls(group, vec![changes], &rules, atoms));
         }
         let of_plan = |plan: &GroupPlan| {

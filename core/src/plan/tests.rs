@@ -572,6 +572,34 @@ fn a_circle_of_references_is_opened_first() {
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
 }
 
+/// Groups that we made and that the inventory calls shared.
+fn shared(names: &[&str]) -> Vec<DesiredGroup> {
+    names.iter().map(|name| DesiredGroup { ownership: Some(Ownership::Shared), ..wish(name, &[]) }).collect()
+}
+
+#[test]
+fn a_circle_is_opened_where_the_reference_is_ours() {
+    let web = group("web", &["22/tcp from g:db", OPEN], true);
+    let db = group("db", &["22/tcp from g:web # platform/prod", OPEN], true);
+    let plan = destruction(shared(&["web", "db"]), vec![web, db], &["prod"]).unwrap();
+    assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
+    assert_eq!(steps(&plan), ["remove_rules db", "delete_group web <- 1", "delete_group db <- 1 2"]);
+}
+
+#[test]
+fn a_circle_of_others_rules_is_an_error_that_names_them() {
+    let observed = vec![group("web", &["22/tcp from g:db", OPEN], true), group("db", &["22/tcp from g:web"], true)];
+    let refused = destruction(shared(&["web", "db"]), observed, &["prod"]).unwrap_err();
+    let named: Vec<(&str, &str)> = refused
+        .iter()
+        .map(|error| match error {
+            PlanError::StillReferenced { group, from, .. } => (group.as_str(), from.as_str()),
+            _ => panic!("{error:?}"),
+        })
+        .collect();
+    assert_eq!(named, [("db", "web"), ("web", "db")]);
+}
+
 #[test]
 fn references_that_open_a_circle_go_with_the_marks_that_were_seen() {
     let seen = |name, text| group(name, &[text], true);
