@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-use rsgsync_core::name::NetworkName;
+use rsgsync_core::name::{GroupId, NetworkName};
 use rsgsync_core::observed::{Observed, Scope};
 use rsgsync_core::rule::Atoms;
 
 use crate::StopSignal;
-use crate::cloud::{Cloud, CloudError, ErrorKind};
+use crate::cloud::{Attachments, Cloud, CloudError, ErrorKind};
 use crate::progress::{Progress, Waiting};
 
 /// How long and how often to try again.
@@ -57,6 +57,20 @@ impl Pauses {
             ErrorKind::Final => None,
         }
     }
+
+    /// Waits before a network is read again; gives the error back where that won't help, or the run was stopped.
+    async fn wait(
+        &mut self,
+        error: CloudError,
+        network: &NetworkName,
+        progress: &dyn Progress,
+        stop: &StopSignal,
+    ) -> Result<(), CloudError> {
+        let Some(pause) = self.after(&error) else { return Err(error) };
+        tracing::debug!(%network, %error, ?pause, "reading again");
+        progress.waiting(network, Waiting::Retry(&error), pause);
+        if sleep(pause, stop).await { Ok(()) } else { Err(error) }
+    }
 }
 
 /// Waits; false when the run was stopped meanwhile.
@@ -76,15 +90,27 @@ pub async fn observe(
 ) -> Result<Observed, CloudError> {
     let mut pauses = patience.pauses();
     loop {
-        let error = match cloud.observe(scope, atoms).await {
+        match cloud.observe(scope, atoms).await {
             Ok(observed) => return Ok(observed),
-            Err(error) => error,
-        };
-        let Some(pause) = pauses.after(&error) else { return Err(error) };
-        tracing::debug!(%network, %error, ?pause, "reading again");
-        progress.waiting(network, Waiting::Retry(&error), pause);
-        if !sleep(pause, stop).await {
-            return Err(error);
+            Err(error) => pauses.wait(error, network, progress, stop).await?,
+        }
+    }
+}
+
+/// Counts the interfaces of groups, trying again as long as that may help.
+pub async fn attachments(
+    network: &NetworkName,
+    cloud: &dyn Cloud,
+    groups: &[GroupId],
+    patience: Patience,
+    progress: &dyn Progress,
+    stop: &StopSignal,
+) -> Result<Option<Attachments>, CloudError> {
+    let mut pauses = patience.pauses();
+    loop {
+        match cloud.attachments(groups).await {
+            Ok(counted) => return Ok(counted),
+            Err(error) => pauses.wait(error, network, progress, stop).await?,
         }
     }
 }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use rsgsync_core::document::{AttachmentEntry, Document, checksum, drift};
 use rsgsync_core::name::GroupId;
-use rsgsync_core::plan::Plan;
-use rsgsync_engine::CloudError;
+use rsgsync_core::plan::{GroupStatus, Plan};
+use rsgsync_engine::{CloudError, Patience, StopSignal};
 
 use super::{Context, Exit, documented, print};
 use crate::args::{Changes, DriftArgs, Format};
 use crate::failure::{Failure, line};
 use crate::file::{Readers, save};
 use crate::pipeline::{Opened, make_plan, observe_within, open, plan_options, too_slow};
+use crate::progress::Screen;
 use crate::report::brief::{drift_chat, drift_markdown};
 use crate::report::metrics::{Run, metrics};
 
@@ -32,7 +33,7 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
     document.drift = Some(drift(&plan));
     let mut errors = errors;
     if args.attachments {
-        let (found, failed) = attachments(&plan, &opened, within).await;
+        let (found, failed) = attachments(&plan, &opened, within, &context.screen()).await;
         document.attachments = Some(found);
         errors.extend(failed);
     }
@@ -61,18 +62,25 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
 }
 
 /// How many interfaces carry each group that a plan names, of all clouds that can be asked.
-async fn attachments(plan: &Plan, opened: &[Opened], within: Duration) -> (Vec<AttachmentEntry>, Vec<CloudError>) {
+async fn attachments(
+    plan: &Plan,
+    opened: &[Opened],
+    within: Duration,
+    screen: &Screen,
+) -> (Vec<AttachmentEntry>, Vec<CloudError>) {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
     let asked = plan.networks.iter().filter_map(|network| {
         let opened = opened.iter().find(|opened| opened.network.name == network.network.name)?;
-        let groups = network.groups.iter().filter_map(|group| network.observed_group(group.atom));
+        let here = network.groups.iter().filter(|group| group.status != GroupStatus::Skipped);
+        let groups = here.filter_map(|group| network.observed_group(group.atom));
         let ids: Vec<GroupId> = groups.map(|group| group.id.clone()).collect();
         (!ids.is_empty()).then_some((network, opened, ids))
     });
     for (network, opened, ids) in asked {
         let name = &network.network.name;
-        let counted = tokio::time::timeout(within, opened.cloud.attachments(&ids)).await;
-        match counted.unwrap_or_else(|_| Err(too_slow(name, within))) {
+        let (cloud, patience, stop) = (opened.cloud.as_ref(), Patience::default(), StopSignal::new());
+        let counted = rsgsync_engine::attachments(name, cloud, &ids, patience, screen, &stop);
+        match tokio::time::timeout(within, counted).await.unwrap_or_else(|_| Err(too_slow(name, within))) {
             Ok(counts) => found.extend(counts.into_iter().flatten().map(|(id, interfaces)| {
                 let observed = network.observed.iter().flat_map(|observed| &observed.groups);
                 let named = observed.into_iter().find(|group| group.id == id).map(|group| group.name.to_string());

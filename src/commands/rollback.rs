@@ -21,7 +21,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
         return nothing(context, "the run was stopped before its first call", &[]);
     };
     let (saved, begun) = (&record.plan, begun(&record));
-    if begun.is_empty() {
+    if begun.is_empty() && context.global.format == Format::Text {
         return nothing(context, "the run made no call", &[]);
     }
     let guards = saved.guards(&set_aside(&record, &args.restore_guarded)?);

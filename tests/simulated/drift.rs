@@ -1,5 +1,6 @@
 //! Drift for cron: silence in sync, a word where people look, numbers where machines look.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::json;
@@ -178,6 +179,20 @@ fn groups_that_no_interface_carries_are_warned_of() {
     }
     assert_eq!(calls(&ran).iter().filter(|kind| **kind == "DescribeNetworkInterfaces").count(), 1);
     assert!(scene.run(&["drift", "--format", "json"]).exits(0).json().get("attachments").is_none());
+}
+
+#[test]
+fn interfaces_are_counted_again_when_the_cloud_fails_and_only_of_the_shards_groups() {
+    let scene = applied(PROD);
+    let schedule = json!([{ "kind": "DescribeNetworkInterfaces", "fault": "server_error", "times": 2 }]);
+    by_hand(&scene, |state| state["faults"] = json!({ "schedule": schedule }));
+    let counted = |shard: &str| {
+        let ran = scene.run(&["drift", "--attachments", "--shard", shard, "--format", "json"]).exits(0);
+        ran.json()["attachments"].as_array().unwrap().iter().map(|a| a["security_group"].to_string()).collect()
+    };
+    let (first, second): (BTreeSet<String>, BTreeSet<String>) = (counted("0/2"), counted("1/2"));
+    assert!(first.is_disjoint(&second), "{first:?} {second:?}");
+    assert_eq!(first.len() + second.len(), 3);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, deleted, orphans, pruned};
 use super::shadow::shadowed;
-use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost};
+use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost, words_for_nothing};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::Fate;
 use crate::flow::{Ask, Flows, Unopened, Why};
@@ -144,6 +144,7 @@ pub fn plan(
     notes.extend(networks.iter().filter_map(|n| n.observed.as_ref().ok()).flat_map(|o| o.notes.iter().cloned()));
     notes.extend(shadowed(&networks));
     notes.extend(ids_lost(&networks, &steps));
+    notes.extend(words_for_nothing(&networks, &steps, &options.cascade));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
     notes.extend(stateless(&networks));
     let blast = blast(&networks, &steps, options.max_removals);

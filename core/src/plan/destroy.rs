@@ -6,7 +6,7 @@ use super::build::{NetworkInput, network_plan, whereabouts};
 use super::draft::Draft;
 use super::going::{Doomed, Going, Stays};
 use super::orphan::orphans;
-use super::{Plan, PlanError, ids_lost};
+use super::{Plan, PlanError, ids_lost, words_for_nothing};
 use crate::desired::{Desired, DesiredNetwork};
 use crate::flow::{End, Flow, Flows, Reason};
 use crate::guard::GuardsInForce;
@@ -97,7 +97,8 @@ pub fn destroy(
         draft.networks.push(network_plan(input, wish, groups, orphaned));
     }
     let (networks, steps, proof) = draft.finish(&inventory.trusted)?;
-    let notes = ids_lost(&networks, &steps);
+    let mut notes = ids_lost(&networks, &steps);
+    notes.extend(words_for_nothing(&networks, &steps, cascade));
     let lost = lost(inventory, flows, destroyed);
     let (owner, trusted) = (inventory.owner.clone(), inventory.trusted.clone());
     Ok(Plan { lost, notes, ..Plan::new(owner, clusters, trusted, (networks, steps, proof)) })

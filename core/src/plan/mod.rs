@@ -156,13 +156,23 @@ impl NetworkPlan {
 
 /// What no rollback brings back: the ids of groups that steps delete.
 fn ids_lost(networks: &[NetworkPlan], steps: &[Step]) -> Vec<String> {
-    let deleted = steps.iter().filter(|s| s.action == Action::DeleteGroup);
-    let lost = deleted.filter_map(|step| {
-        let network = networks.iter().find(|n| n.network.name == step.network)?;
-        let ObservedGroup { id, name, .. } = network.observed_group(step.group)?;
-        Some(format!("`{name}` loses its id {id} for good: a rollback makes the group again under another"))
+    let lost = deleted(networks, steps).map(|ObservedGroup { id, name, .. }| {
+        format!("`{name}` loses its id {id} for good: a rollback makes the group again under another")
     });
     lost.collect()
+}
+
+/// Words that let a group take others' rules along, and that name no group which is deleted.
+fn words_for_nothing(networks: &[NetworkPlan], steps: &[Step], words: &BTreeSet<String>) -> Vec<String> {
+    let named: BTreeSet<&str> =
+        deleted(networks, steps).flat_map(|group| [group.name.as_str(), group.id.as_str()]).collect();
+    let unused = words.iter().filter(|word| !named.contains(word.as_str()));
+    unused.map(|word| format!("--cascade {word}: no group of that name or id is deleted")).collect()
+}
+
+fn deleted<'a>(networks: &'a [NetworkPlan], steps: &'a [Step]) -> impl Iterator<Item = &'a ObservedGroup> {
+    let deletions = steps.iter().filter(|step| step.action == Action::DeleteGroup);
+    deletions.filter_map(|step| networks.iter().find(|n| n.network.name == step.network)?.observed_group(step.group))
 }
 
 /// How a group stands.

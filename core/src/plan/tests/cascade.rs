@@ -191,6 +191,13 @@ fn a_saved_plan_without_its_word_or_without_its_cascade_is_unsafe() {
 }
 
 #[test]
+fn a_word_that_names_no_deleted_group_is_noted() {
+    let plan = pruned(&neutron(), others(), only_web(), &["db", "dd"]).unwrap();
+    let noted: Vec<&String> = plan.notes.iter().filter(|note| note.contains("--cascade")).collect();
+    assert_eq!(noted, ["--cascade dd: no group of that name or id is deleted"]);
+}
+
+#[test]
 fn two_groups_of_one_name_are_told_apart_by_their_ids() {
     let mut twin = group("etcd", &[SSH], false);
     twin.name = crate::name::GroupName::new("web").unwrap();
