@@ -107,3 +107,75 @@ fn the_policies_for_aws_allow_the_calls_that_are_made_and_no_other() {
         assert!(told.contains(&action), "docs/aws.md does not tell of {action}");
     }
 }
+
+/// What `Call::new(` of a provider is given, up to `end`.
+fn calls_in<'a>(sources: &'a [String], end: char) -> impl Iterator<Item = &'a str> {
+    let calls = sources.iter().flat_map(|text| text.split("Call::new(").skip(1));
+    calls.filter_map(move |call| call.split_once(end).map(|(given, _)| given))
+}
+
+fn sources(provider: &str) -> Vec<String> {
+    let files = files(provider).into_iter().filter(|path| !path.to_string_lossy().contains("tests"));
+    files.map(|path| fs::read_to_string(path).expect("a source")).collect()
+}
+
+/// `GET /v2.0/…` of a list of access rules.
+fn access_rules(file: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("examples/permissions").join(file)).expect("access rules");
+    let rules: Vec<serde_json::Value> = serde_json::from_str(&text).expect("JSON");
+    let word = |rule: &serde_json::Value, key: &str| rule[key].as_str().expect("a word").to_owned();
+    assert!(rules.iter().all(|rule| word(rule, "service") == "network"));
+    rules.iter().map(|rule| format!("{} {}", word(rule, "method"), word(rule, "path"))).collect()
+}
+
+#[test]
+fn the_access_rules_for_openstack_allow_the_calls_that_are_made_and_no_other() {
+    let (observe, apply) = (access_rules("openstack-observe.json"), access_rules("openstack-apply.json"));
+    assert!(observe.iter().all(|rule| rule.starts_with("GET ")), "{observe:?}");
+    assert!(observe.is_subset(&apply));
+    let sources = sources("providers/openstack/src");
+    let called = calls_in(&sources, '&').chain(calls_in(&sources, ')')).filter_map(|given| {
+        let (method, path) = given.strip_prefix("Method::")?.split_once(", \"")?;
+        Some(format!("{method} /v2.0{}", path.split_once('"')?.0.replace("{}", "*")))
+    });
+    assert_eq!(apply, called.collect());
+}
+
+/// The permissions that Google's reference names for each method.
+const NEEDED: [(&str, &[&str]); 9] = [
+    ("firewalls.delete", &["compute.firewalls.delete", "compute.networks.updatePolicy"]),
+    ("firewalls.get", &["compute.firewalls.get"]),
+    ("firewalls.insert", &["compute.firewalls.create", "compute.networks.updatePolicy"]),
+    ("firewalls.list", &["compute.firewalls.list"]),
+    ("firewalls.patch", &["compute.firewalls.get", "compute.firewalls.update", "compute.networks.updatePolicy"]),
+    ("globalOperations.wait", &["compute.globalOperations.get"]),
+    ("networks.get", &["compute.networks.get"]),
+    ("networks.getEffectiveFirewalls", &["compute.networks.getEffectiveFirewalls"]),
+    ("projects.get", &["compute.projects.get"]),
+];
+
+fn role(file: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("examples/permissions").join(file)).expect("a role");
+    text.lines().filter_map(|line| line.strip_prefix("  - ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_roles_for_google_cloud_allow_the_calls_that_are_made_and_no_other() {
+    let sources = sources("providers/gcp/src");
+    let called = calls_in(&sources, ',').filter_map(|given| given.strip_prefix('"')?.strip_suffix('"'));
+    assert_eq!(called.collect::<BTreeSet<_>>(), NEEDED.iter().map(|(method, _)| *method).collect());
+    let (observe, apply) = (role("gcp-observe.yaml"), role("gcp-apply.yaml"));
+    assert!(observe.is_disjoint(&apply));
+    let changes = ["create", "update", "delete", "updatePolicy"];
+    assert!(observe.iter().all(|permission| !changes.iter().any(|verb| permission.ends_with(verb))), "{observe:?}");
+    let needed = NEEDED.iter().flat_map(|(_, permissions)| *permissions).map(|permission| (*permission).to_owned());
+    assert_eq!(observe.union(&apply).cloned().collect::<BTreeSet<_>>(), needed.collect());
+    let told = fs::read_to_string(root().join("docs/gcp.md")).expect("a guide");
+    for (method, _) in NEEDED {
+        let (resource, verb) = method.split_once('.').expect("a method");
+        assert!(
+            told.contains(&format!("`{resource}.")) && told.contains(&format!(".{verb}`")),
+            "docs/gcp.md: {method}"
+        );
+    }
+}

@@ -81,7 +81,15 @@ async fn attachments(
         let (cloud, patience, stop) = (opened.cloud.as_ref(), Patience::default(), StopSignal::new());
         let counted = rsgsync_engine::attachments(name, cloud, &ids, patience, screen, &stop);
         match tokio::time::timeout(within, counted).await.unwrap_or_else(|_| Err(too_slow(name, within))) {
-            Ok(counts) => found.extend(counts.into_iter().flatten().map(|(id, interfaces)| {
+            Ok(None) => eprint!(
+                "{}",
+                line(
+                    "warning",
+                    &format!("interfaces of network `{name}` are not counted: its cloud can't be asked"),
+                    None
+                )
+            ),
+            Ok(Some(counts)) => found.extend(counts.into_iter().map(|(id, interfaces)| {
                 let observed = network.observed.iter().flat_map(|observed| &observed.groups);
                 let named = observed.into_iter().find(|group| group.id == id).map(|group| group.name.to_string());
                 let (network, security_group) = (name.clone(), named.unwrap_or_default());

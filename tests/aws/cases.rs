@@ -93,6 +93,27 @@ fn a_rule_removed_by_hand_comes_back_and_nothing_else_is_touched() {
 }
 
 #[test]
+fn a_rule_with_too_many_tags_does_its_job_unmarked() {
+    let account = Account::new(40, EXAMPLE);
+    let id = foreign_group(&account);
+    account.authorize(&id, "tcp", 6443, "0.0.0.0/0");
+    let filter = json!({ "Filters": [{ "Name": "group-id", "Values": [id] }] });
+    let entry = || {
+        let answer = account.boto("describe_security_group_rules", &filter);
+        let entries = answer["SecurityGroupRules"].as_array().unwrap().clone();
+        entries.into_iter().find(|entry| entry["FromPort"] == 6443).unwrap()
+    };
+    let theirs = (0..44).map(|i| json!({ "Key": format!("team-{i}"), "Value": "theirs" }));
+    let tags: Vec<Value> = theirs.chain([json!({ "Key": "rsgsync:security/nodes", "Value": "made" })]).collect();
+    account.boto("create_tags", &json!({ "Resources": [entry()["SecurityGroupRuleId"]], "Tags": tags }));
+    account.run(&["apply"]).exits(0);
+    assert_eq!(entry()["Tags"].as_array().unwrap().len(), 45);
+    account.run(&["plan", "--detailed-exitcode"]).exits(0).says("6443/tcp");
+    account.run(&["destroy", "--yes"]).exits(0);
+    assert_eq!(entry()["Tags"].as_array().unwrap().len(), 45);
+}
+
+#[test]
 fn a_renamed_group_is_an_orphan_and_prune_deletes_it() {
     let account = Account::new(14, EXAMPLE);
     account.run(&["apply"]).exits(0);

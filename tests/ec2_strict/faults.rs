@@ -162,3 +162,19 @@ fn drift_does_not_hang_with_the_endpoint() {
     account.run(&["drift", "--timeout", "2"]).exits(1);
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
+
+#[test]
+fn credentials_that_end_and_clocks_that_are_wrong_stop_a_run_which_the_next_one_goes_on_with() {
+    let told = [("RequestExpired", "fresh credentials"), ("AuthFailure", "clock")];
+    for (number, (code, advice)) in (146..).zip(told) {
+        let account = Account::new(number, EXAMPLE);
+        let id = foreign_group(&account);
+        let before = account.theirs(&id);
+        let over = json!({ "error": { "status": 400, "code": code, "message": "Request has expired." } });
+        account.fault("AuthorizeSecurityGroupIngress", 1, 1, &over);
+        account.run(&["apply"]).exits(3).complains(code).complains(advice).complains("journal");
+        account.run(&["apply"]).exits(0);
+        account.run(&["plan", "--detailed-exitcode"]).exits(0);
+        assert_eq!(account.theirs(&id), before);
+    }
+}

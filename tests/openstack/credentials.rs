@@ -56,7 +56,7 @@ fn the_variables_of_an_openrc_file_are_enough() {
 }
 
 /// A cloud of clouds.yaml with this beside the address of Keystone.
-fn cloud(file: &str, more: &str, auth: &str) -> String {
+pub fn cloud(file: &str, more: &str, auth: &str) -> String {
     let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
     format!("clouds:\n  demo:\n    region_name: RegionOne\n{more}    auth:\n      auth_url: {url}\n{auth}")
 }

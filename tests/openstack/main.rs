@@ -18,6 +18,7 @@ use support::{Ran, Scene};
 mod cascade;
 mod credentials;
 mod owners;
+mod permissions;
 mod proxy;
 mod tls;
 mod trouble;

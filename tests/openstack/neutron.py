@@ -2,7 +2,8 @@
 
 `neutron.py groups` prints the project's security groups as the SDK lists them, `neutron.py METHOD PATH [JSON]` makes one
 call, and `neutron.py project NAME GROUPS RULES` makes a project with quotas that the user `demo` is a member of. `token`
-prints a token, `whose` the project's id. The cloud is `OS_CLOUD`, the project `PROJECT`, where it is set.
+prints a token, `whose` the project's id. `credential ROLE FILE` makes an application credential with the access rules of a
+file, and prints its id; its secret is `secret`. The cloud is `OS_CLOUD`, the project `PROJECT`, where it is set.
 """
 
 import json
@@ -19,6 +20,18 @@ def project(cloud, name, groups, rules):
     quota = {"security_group": int(groups), "security_group_rule": int(rules)}
     cloud.network.put(f"/quotas/{made.id}", json={"quota": quota}).raise_for_status()
     return {"id": made.id}
+
+
+def credential(cloud, role, file):
+    with open(file) as rules:
+        made = cloud.identity.create_application_credential(
+            cloud.current_user_id,
+            name=f"{role} {cloud.current_project_id}",
+            secret="secret",
+            roles=[{"name": role}],
+            access_rules=json.load(rules),
+        )
+    return made.id
 
 
 def call(cloud, method, path, body="null"):
@@ -39,6 +52,8 @@ def main(action, *arguments):
             return [group.to_dict(computed=False) for group in groups]
         case "token":
             return cloud.session.get_token()
+        case "credential":
+            return credential(cloud, *arguments)
         case "whose":
             return cloud.current_project_id
         case _:

@@ -184,7 +184,7 @@ fn groups_that_no_interface_carries_are_warned_of() {
 #[test]
 fn interfaces_are_counted_again_when_the_cloud_fails_and_only_of_the_shards_groups() {
     let scene = applied(PROD);
-    let schedule = json!([{ "kind": "DescribeNetworkInterfaces", "fault": "server_error", "times": 2 }]);
+    let schedule = json!([{ "kind": "DescribeNetworkInterfaces", "fault": "error_500", "times": 2 }]);
     by_hand(&scene, |state| state["faults"] = json!({ "schedule": schedule }));
     let counted = |shard: &str| {
         let ran = scene.run(&["drift", "--attachments", "--shard", shard, "--format", "json"]).exits(0);

@@ -257,6 +257,10 @@ impl Aws {
                     continue;
                 };
                 rule.marks = translate::rule_marks(entry.tags());
+                // Where ours can't stand beside theirs, the rule is like any stranger's: it may do the job, and stays.
+                if !translate::has_room(entry.tags()) && rule.marks.iter().all(|mark| mark.owner != scope.owner) {
+                    rule.marks.clear();
+                }
                 rule.id = entry.security_group_rule_id().and_then(|id| RuleId::new(id).ok());
             }
         }

@@ -88,7 +88,7 @@ impl Aws {
         }
         let theirs = |entry: &SecurityGroupRule| {
             let now = translate::rule_marks(entry.tags());
-            !now.is_empty() && !marks.iter().all(|mark| now.contains(mark))
+            !now.is_empty() && !marks.iter().all(|mark| now.contains(mark)) && translate::has_room(entry.tags())
         };
         let entries = self.entries_of(there, target).await?;
         let ids: Vec<String> =

@@ -237,6 +237,11 @@ pub(crate) fn group_marks(tags: &[Tag]) -> Vec<GroupMark> {
     marks
 }
 
+/// Whether a mark may stand beside these tags of a rule: AWS allows 50 tags, of which the last five are left to others.
+pub(crate) fn has_room(tags: &[Tag]) -> bool {
+    tags.len() < 45
+}
+
 /// The marks in a rule's tags, sorted.
 pub(crate) fn rule_marks(tags: &[Tag]) -> Vec<Mark> {
     let mut marks: Vec<Mark> = tags.iter().filter_map(mark_of).collect();
