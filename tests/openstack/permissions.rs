@@ -24,7 +24,7 @@ fn a_reader_with_the_rules_for_observing_sees_everything_and_changes_nothing() {
     let mut project = Project::new("observe", NODES);
     narrowed(&mut project, "reader", "openstack-observe.json");
     project.run(&["drift", "--attachments"]).exits(2).says("nodes");
-    project.run(&["apply"]).exits(3).complains("403");
+    project.run(&["apply"]).exits(3).complains("access rules");
     assert!(project.listed().is_empty());
 }
 

@@ -49,22 +49,25 @@ impl Aws {
             };
         }
         let whole = names.len() > FILTER_VALUES;
-        let (listed, marked) = tokio::try_join!(self.list_named(&names, whole, vpc), async {
-            if scope.marked && !whole { self.list_marked(&scope.owner, vpc).await } else { Ok(Vec::new()) }
-        })?;
+        let marked = scope.marked && !whole;
+        // Nearly all of ours come with their marks: the rest is asked for by name, where there is a rest.
+        let mut listed = if marked { self.list_marked(&scope.owner, vpc).await? } else { Vec::new() };
+        let seen: HashSet<&str> = listed.iter().filter_map(ListedGroup::group_name).collect();
+        let unseen: BTreeSet<&str> = names.iter().copied().filter(|name| !seen.contains(name)).collect();
+        listed.extend(self.list_named(&unseen, whole, vpc).await?);
         let in_vpc = whole.then(|| u32::try_from(listed.len()).unwrap_or(u32::MAX));
-        let is_named = |group: &ListedGroup| group.group_name().is_some_and(|name| names.contains(name));
-        let (mut found, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_named);
-        if !names.is_empty() && found.is_empty() && marked.is_empty() {
+        if !names.is_empty() && listed.is_empty() {
             self.check_vpc_exists().await?;
         }
+        let is_named = |group: &ListedGroup| group.group_name().is_some_and(|name| names.contains(name));
+        let (mut found, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_named);
         self.check_names_are_unique(&found)?;
         let by_id = self.list_by_id(&ids).await?;
         by_id.iter().try_for_each(|group| self.check_vpc_of(group, vpc))?;
         let of_owner = |group: &ListedGroup| {
             scope.marked && translate::group_marks(group.tags()).iter().any(|m| m.mark.owner == scope.owner)
         };
-        let marked = marked.into_iter().chain(others).filter(of_owner);
+        let marked = others.into_iter().filter(of_owner);
         let mut known: HashSet<String> = found.iter().filter_map(|group| group.group_id.clone()).collect();
         for group in by_id.into_iter().chain(marked) {
             if known.insert(group.group_id().unwrap_or_default().to_owned()) {

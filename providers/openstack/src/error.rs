@@ -17,7 +17,7 @@ pub(crate) const NOT_NEUTRON: &str =
 const CHECK_ADDRESS: &str = "check `auth_url`, the catalog's endpoint for `network` (and `interface`), and that this machine \
                              reaches them (HTTPS_PROXY, firewall, `cacert`)";
 const CHECK_CREDENTIALS: &str = "check user, password, their domains and the project; `openstack token issue` shows whether \
-                                 they are accepted";
+                                 they are accepted, and an application credential's access rules must have this call";
 
 /// A call that Neutron answered with something else than success.
 #[derive(Debug)]
