@@ -93,11 +93,13 @@ async fn groups_with_our_mark_are_all_found_at_once() {
 
 #[tokio::test]
 async fn groups_without_our_mark_are_asked_for_by_name() {
-    let replay = Replay::new([groups(&[made(1), made(2)]), groups(&[group("sg-3", "g3", &[], "", "")])]);
+    let stranger = groups(&[group("sg-3", "g3", &[], "", "")]);
+    let replay = Replay::new([groups(&[made(1), made(2)]), stranger, rule_entries(&[])]);
     let aws = aws(&replay);
     let observed = aws.observe(&with_marked(["g1", "g3", "g4"]), &mut Atoms::new()).await.unwrap();
     assert_eq!(ids(&observed), ["sg-1", "sg-2", "sg-3"]);
-    assert_eq!(aws.calls(), [("DescribeSecurityGroups".to_owned(), 2)].into());
+    let actions = ["DescribeSecurityGroups", "DescribeSecurityGroups", "DescribeSecurityGroupRules"];
+    assert_eq!(replay.actions(), actions, "the stranger's rules have tags that decide");
     let asked = replay.asked(1);
     assert_eq!(asked.values("Filter.", "Name"), ["vpc-id", "group-name"]);
     assert_eq!((asked.value("Filter.2.Value.1"), asked.value("Filter.2.Value.2")), (Some("g3"), Some("g4")));
