@@ -19,12 +19,16 @@ pub const ICMP: u8 = 1;
 pub const TCP: u8 = 6;
 /// The protocol with the number 17.
 pub const UDP: u8 = 17;
+/// The protocol with the number 33.
+pub const DCCP: u8 = 33;
 /// The protocol with the number 132.
 pub const SCTP: u8 = 132;
+/// The protocol with the number 136.
+pub const UDPLITE: u8 = 136;
 /// The protocol with the number 58.
 pub const ICMPV6: u8 = 58;
 
-const NAMES: [(u8, &str); 8] = [
+const NAMES: [(u8, &str); 10] = [
     (ICMP, "icmp"),
     (TCP, "tcp"),
     (UDP, "udp"),
@@ -32,7 +36,9 @@ const NAMES: [(u8, &str); 8] = [
     (4, "ipip"),
     (50, "esp"),
     (51, "ah"),
+    (DCCP, "dccp"),
     (SCTP, "sctp"),
+    (UDPLITE, "udplite"),
 ];
 
 impl Protocol {
@@ -45,9 +51,9 @@ impl Protocol {
         by_name.or_else(|| word.parse().ok()).map(Self::Number)
     }
 
-    /// Whether ports mean something for this protocol: tcp, udp and sctp.
+    /// Whether ports mean something for this protocol: tcp, udp, dccp, sctp and udplite.
     pub fn has_ports(self) -> bool {
-        matches!(self, Self::Number(TCP | UDP | SCTP))
+        matches!(self, Self::Number(TCP | UDP | DCCP | SCTP | UDPLITE))
     }
 
     /// Whether type and code mean something for this protocol.
@@ -362,6 +368,8 @@ mod tests {
             "icmpv6/128/0",
             "esp",
             "ipip",
+            "5001/dccp",
+            "udplite",
             "proto/47",
             "all",
         ] {

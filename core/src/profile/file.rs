@@ -387,7 +387,9 @@ impl Reader<'_> {
         let words: BTreeSet<&str> = text.split('+').collect();
         if let Some(word) = words.iter().find(|word| Protocol::parse(word).is_none()) {
             let finding = node.place.error(Code::UnknownWord, format!("`{word}` is no protocol"));
-            self.report.add(finding.help("write tcp, udp, tcp+udp, icmp, icmpv6, esp, ipip, sctp, all or a number"));
+            self.report.add(
+                finding.help("write tcp, udp, tcp+udp, icmp, icmpv6, esp, ipip, sctp, dccp, udplite, all or a number"),
+            );
             return None;
         }
         if words.len() > 1 && words.iter().any(|word| !Protocol::parse(word).is_some_and(Protocol::has_ports)) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api::Answer;
 use crate::body::{Content, Target, Unsendable, deny};
 use crate::error::{failed, refused};
-use crate::translate::{Targets, Unreadable, rules_of};
+use crate::translate::{Targets, Unreadable, rules_of, unsayable};
 use crate::wire::{Firewall, Operation};
 
 const NETWORK: &str = "projects/p/global/networks/default";
@@ -103,6 +103,18 @@ fn outbound_goes_to_destinations() {
 fn without_sources_it_is_open_to_everybody() {
     let rules = read(json!({ "allowed": [{ "IPProtocol": "esp" }] }));
     assert_eq!(rules.unwrap(), set(&["ingress esp 0.0.0.0/0"]));
+}
+
+#[test]
+fn ports_that_google_has_no_rules_for_are_said() {
+    let why = |traffic: &str| {
+        let peer = RulePeer::Addresses(Cidr::parse("10.0.0.0/8").unwrap());
+        unsayable(&Rule { direction: Direction::Ingress, peer, traffic: Traffic::parse(traffic).unwrap() })
+    };
+    assert_eq!(why("5000/sctp"), None);
+    assert_eq!(why("dccp"), None);
+    let said = why("5000/dccp").map(|why| why.to_string());
+    assert_eq!(said.as_deref(), Some("Google Cloud has no ports but those of tcp, udp and sctp: 5000/dccp"));
 }
 
 #[test]

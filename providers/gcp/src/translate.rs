@@ -141,6 +141,8 @@ fn port_range(text: &str) -> Option<PortRange> {
 pub(crate) enum Unsayable {
     #[error("Google Cloud has no types and codes of ICMP: {0}")]
     IcmpType(Traffic),
+    #[error("Google Cloud has no ports but those of tcp, udp and sctp: {0}")]
+    Ports(Traffic),
     #[error("Google Cloud has no rules for {0} over {1}")]
     Family(Traffic, &'static str),
     #[error("Google Cloud has no rules for {0}")]
@@ -161,6 +163,10 @@ pub(crate) fn unsayable(rule: &Rule) -> Option<Unsayable> {
         (Protocol::Number(ICMP), Family::Ipv6) => return Some(Unsayable::Family(rule.traffic, "IPv6")),
         (Protocol::Number(ICMPV6), Family::Ipv4) => return Some(Unsayable::Family(rule.traffic, "IPv4")),
         _ => {}
+    }
+    match (rule.traffic.protocol(), rule.traffic.ports()) {
+        (Protocol::Number(TCP | UDP | SCTP), _) | (_, None | Some(PortRange::ALL)) => {}
+        (_, Some(_)) => return Some(Unsayable::Ports(rule.traffic)),
     }
     let narrow = rule.traffic.icmp_type_code().is_some_and(|type_code| type_code != (None, None));
     narrow.then_some(Unsayable::IcmpType(rule.traffic))

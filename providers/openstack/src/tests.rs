@@ -88,6 +88,9 @@ fn ports_and_icmp_types() {
         // Neutron refuses each beside the other as a duplicate.
         (rule("tcp", json!(1), json!(65535)), "tcp"),
         (rule("132", json!(38412), json!(38412)), "38412/sctp"),
+        (rule("dccp", json!(5001), json!(5001)), "5001/dccp"),
+        (rule("dccp", json!(null), json!(null)), "dccp"),
+        (rule("136", json!(1), json!(9)), "1-9/udplite"),
         (rule("icmp", json!(8), json!(0)), "icmp/8/0"),
         (rule("icmp", json!(8), json!(null)), "icmp/8"),
         (rule("icmp", json!(0), json!(0)), "icmp/0/0"),
@@ -97,10 +100,9 @@ fn ports_and_icmp_types() {
 }
 
 #[test]
-fn ports_of_dccp_are_not_taken_for_all_of_it() {
-    let dccp = json!({ "protocol": "dccp", "port_range_min": 5001, "port_range_max": 5001 });
-    assert!(matches!(read(&dccp), Err(Unreadable::Ports { .. })));
-    assert_eq!(traffic_of(&json!({ "protocol": "dccp" })), "proto/33");
+fn ports_of_a_protocol_without_ports_are_not_taken_for_all_of_it() {
+    let esp = json!({ "protocol": "esp", "port_range_min": 22, "port_range_max": 22 });
+    assert!(matches!(read(&esp), Err(Unreadable::Ports { .. })));
 }
 
 #[test]
@@ -131,7 +133,7 @@ prop_compose! {
             1 => Traffic::tcp(ports),
             2 => Traffic::udp(ports),
             3 => Traffic::icmp(number % 2 == 0, code.map(|_| number), code),
-            _ => Traffic::whole(Protocol::Number(number)),
+            _ => Traffic::on_ports(Protocol::Number(number), ports),
         }
     }
 }

@@ -110,7 +110,7 @@ fn traffic(says: &Says, family: Family) -> Result<Traffic, Unreadable> {
             let ports = PortRange::new(port(from)?, port(to)?).ok_or_else(wrong)?;
             Ok(Traffic::on_ports(protocol, ports))
         }
-        // Ports of DCCP or UDP-Lite: rsgsync knows these protocols only whole, and to say more or less would be wrong.
+        // Neutron refuses to be told such a rule.
         _ => Err(wrong()),
     }
 }
