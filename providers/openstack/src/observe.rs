@@ -20,11 +20,10 @@ use crate::wire::{Group, GroupPage, Page, PortPage, Quota, QuotaDetails, Quotas}
 impl OpenStack {
     pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
         let neutron = self.neutron().await?;
-        let listed = self.list_groups();
+        // The first list of a project makes its group `default`, which counts: quotas come after it.
+        let listed = self.list_groups().await?;
         // Only planning asks for what the marks tell; a read-back needs no quotas.
-        let (listed, quotas) =
-            futures_util::future::try_join(listed, async { if scope.marked { self.quotas().await } else { Ok(None) } })
-                .await?;
+        let quotas = if scope.marked { self.quotas().await? } else { None };
         let wanted = wanted(scope, &listed)?;
         let (mut groups, mut stateless) = (Vec::with_capacity(wanted.len()), BTreeSet::new());
         for group in listed.iter().filter(|group| wanted.contains(group.id.as_str())) {
@@ -122,8 +121,8 @@ fn usage(quotas: Quotas) -> Usage {
     Usage { groups: used(quotas.security_group), rules: used(quotas.security_group_rule), resources: None }
 }
 
-/// The ids of the groups that matter: those asked for, those with a mark of the owner, and those whose rules would go
-/// with one of them, were it deleted.
+/// The ids of the groups that matter: those asked for, all with a mark of the owner where these are asked for as well, and
+/// those whose rules would go with one of them that carries such a mark, were it deleted.
 fn wanted<'a>(scope: &Scope, listed: &'a [Group]) -> Result<BTreeSet<&'a str>, CloudError> {
     let mut by_name: BTreeMap<&str, Vec<&'a str>> = BTreeMap::new();
     for group in listed {
@@ -144,16 +143,15 @@ fn wanted<'a>(scope: &Scope, listed: &'a [Group]) -> Result<BTreeSet<&'a str>, C
             }
         }
     }
-    if scope.marked {
-        let ours = |group: &&Group| group_marks(group).iter().any(|found| found.mark.owner == scope.owner);
-        let marked: BTreeSet<&str> = listed.iter().filter(ours).map(|group| group.id.as_str()).collect();
-        let refers = |group: &&Group| {
-            let peers = group.security_group_rules.iter().filter_map(|rule| rule.says.remote_group_id.as_deref());
-            peers.into_iter().any(|peer| marked.contains(peer))
-        };
-        wanted.extend(listed.iter().filter(refers).map(|group| group.id.as_str()));
-        wanted.extend(marked);
-    }
+    let ours = |group: &&Group| group_marks(group).iter().any(|found| found.mark.owner == scope.owner);
+    let marked = listed.iter().filter(ours).map(|group| group.id.as_str());
+    let marked: BTreeSet<&str> = marked.filter(|id| scope.marked || wanted.contains(id)).collect();
+    let refers = |group: &&Group| {
+        let peers = group.security_group_rules.iter().filter_map(|rule| rule.says.remote_group_id.as_deref());
+        peers.into_iter().any(|peer| marked.contains(peer))
+    };
+    wanted.extend(listed.iter().filter(refers).map(|group| group.id.as_str()));
+    wanted.extend(marked);
     Ok(wanted)
 }
 
@@ -212,6 +210,6 @@ pub(crate) fn unreadable(group: &Group, rule: &str, what: &translate::Unreadable
     final_error(
         format!("reading security group `{}` ({})", group.name, group.id),
         format!("Neutron lists {what} ({rule}), which rsgsync can't compare with what is wanted"),
-        "nothing was changed; replace that rule by one without ports, or take the group out of the inventory",
+        "nothing was changed; replace that rule, or take the group out of the inventory",
     )
 }
