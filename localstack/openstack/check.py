@@ -25,6 +25,6 @@ with direct.open(login, timeout=5) as answer:
     catalog = json.load(answer)["token"]["catalog"]
 
 if service == "neutron":
-    [network] = [entry["endpoints"][0]["url"] for entry in catalog if entry["type"] == "network"]
+    network = next(entry["endpoints"][0]["url"] for entry in catalog if entry["type"] == "network")
     # Not the security groups: a project's first look at them makes its default group.
     direct.open(Request(network + "/v2.0/networks", headers={"X-Auth-Token": token}), timeout=5)

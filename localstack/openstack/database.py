@@ -11,7 +11,7 @@ import sys
 import uuid
 from typing import Any, NamedTuple
 
-REGION = "RegionOne"
+REGION, SECOND_REGION = "RegionOne", "RegionTwo"
 KEYSTONE, SHORT_LIVED = "@KEYSTONE@", "@SHORT_LIVED@"  # filled in at each start, when the ports are known
 ELSEWHERE = "http://in.invalid"  # each server enters its own URL when it starts
 UNLIMITED = ("network", "subnet", "port", "security_group", "security_group_rule", "rbac_policy")
@@ -132,8 +132,9 @@ def make_keystone() -> None:
             demo_id = user_id
 
     service = keystone.create("service", type="network", name="neutron")["id"]
-    for interface in ("public", "internal", "admin"):
-        keystone.create("endpoint", service_id=service, interface=interface, url=ELSEWHERE, region_id=REGION)
+    keystone.create("region", id=SECOND_REGION)
+    for region, interface in ((REGION, "public"), (REGION, "internal"), (SECOND_REGION, "public")):
+        keystone.create("endpoint", service_id=service, interface=interface, url=ELSEWHERE, region_id=region)
 
     keystone.log_in(DEMO)
     credential = keystone.create(

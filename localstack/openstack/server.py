@@ -1,7 +1,7 @@
 """Keystone or Neutron, on 127.0.0.1 alone. Arguments: which, and for Neutron the URL of Keystone.
 
-Runs in the folder that has the databases in `files/`. Takes the service's usual port or the next one that is free, enters
-it into Keystone's catalog and writes it to NAME.port.
+Runs in the folder that has the databases in `files/`. Takes the service's usual port or the next ones that are free, enters
+them into Keystone's catalog and writes each to NAME.port.
 """
 
 import importlib
@@ -14,6 +14,13 @@ SERVICES = {
     # name: type in the catalog, usual port, path
     "keystone": ("identity", 5000, "/v3"),
     "neutron": ("network", 9696, ""),
+}
+# It is the same Neutron everywhere, but by its port one sees which endpoint a client took.
+NEUTRON_PORTS = {
+    # name of the port: region, interface
+    "neutron": ("RegionOne", "public"),
+    "neutron-internal": ("RegionOne", "internal"),
+    "neutron-two": ("RegionTwo", "public"),
 }
 SHORT_LIVED = 5  # seconds
 
@@ -40,10 +47,12 @@ def write_port(name: str, listener: socket.socket) -> None:
         f.write(f"{port_of(listener)}\n")
 
 
-def enter_into_catalog(service_type: str, url: str) -> None:
+def enter_into_catalog(service_type: str, url: str, region: str = "%", interface: str = "%") -> None:
     with sqlite3.connect("files/keystone.db", timeout=60) as db:
         db.execute(
-            "UPDATE endpoint SET url = ? WHERE service_id = (SELECT id FROM service WHERE type = ?)", (url, service_type)
+            "UPDATE endpoint SET url = ? WHERE service_id = (SELECT id FROM service WHERE type = ?)"
+            " AND region_id LIKE ? AND interface LIKE ?",
+            (url, service_type, region, interface),
         )
 
 
@@ -64,9 +73,11 @@ def with_short_lived_tokens(application, port: int):
 name, *keystone_url = sys.argv[1:]
 here = os.path.dirname(os.path.realpath(__file__))
 service_type, first_port, path = SERVICES[name]
-listeners = [listen(first_port)]
-enter_into_catalog(service_type, f"http://127.0.0.1:{port_of(listeners[0])}{path}")
-write_port(name, listeners[0])
+listeners = []
+for port, place in (NEUTRON_PORTS if name == "neutron" else {name: ()}).items():
+    listeners.append(listen(first_port))
+    enter_into_catalog(service_type, f"http://127.0.0.1:{port_of(listeners[-1])}{path}", *place)
+    write_port(port, listeners[-1])
 
 # The services read these when they are imported.
 if name == "keystone":
