@@ -24,7 +24,7 @@ impl Referred {
 
     fn refer(&self, fields: &Value) -> String {
         let mut rule = fields.clone();
-        rule["remote_group_id"] = self.project.groups()["nodes"]["id"].clone();
+        rule["remote_group_id"] = json!(self.project.id("nodes"));
         self.project.make_rule(&self.theirs, &rule)
     }
 
@@ -63,10 +63,23 @@ fn what_went_along_comes_back_with_a_rollback() {
     back.says("made again under a new id");
     assert_eq!(project.rules()["nodes"], crate::nodes_table());
     assert_eq!(referred.inbound(), [SSH, HTTP], "it refers to the new group");
-    let rules = project.groups()["theirs"]["security_group_rules"].as_array().unwrap().clone();
-    let ssh = rules.iter().find(|rule| rule["port_range_min"] == 22).unwrap();
+    let ssh = project.rule_on("theirs", 22);
     assert_eq!(ssh["description"], "ours sales rsgsync:sales/shop", "as its owner made it, mark and all");
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_rollback_keeps_the_group_that_the_run_made_and_others_refer_to() {
+    let referred = Referred::new("cascade-stays");
+    let project = &referred.project;
+    let journal = project.scene.journals().pop().unwrap();
+    let rollback = || project.run(&["rollback", journal.to_str().unwrap(), "--yes"]).exits(0);
+    rollback().says("`nodes` stays, empty of what the run added");
+    assert_eq!(project.rules()["nodes"], set(&crate::OUT));
+    assert_eq!(referred.inbound(), [SSH, HTTP]);
+    project.delete_rule_on("theirs", 22);
+    rollback();
+    assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["theirs"], "nothing refers to it any more");
 }
 
 #[test]
@@ -87,6 +100,14 @@ fn prune_asks_for_the_word_and_for_the_number() {
     assert_eq!(delete["cascade"][0]["rules"][0]["peer"]["security_group"], "nodes");
     assert_eq!(plan["proof"]["holds"], true);
     project.run(&["prove", "plan.json"]).exits(0);
+    let more = project.make_group("more");
+    project.make_rule(
+        &more,
+        &json!({ "port_range_min": 23, "port_range_max": 23, "remote_group_id": project.id("nodes") }),
+    );
+    let apply = ["apply", "plan.json", "--max-removals", "15"];
+    project.run(&apply).exits(1).complains("`more`").complains("in 23/tcp from nodes is new");
+    project.call("DELETE", &format!("/security-groups/{more}"), &Value::Null);
     let refused = project.run(&[&["apply"][..], &cascade].concat()).exits(1);
     refused.complains("15 rules would go").complains("--max-removals 15");
     assert_eq!(referred.inbound(), [SSH, HTTP]);
@@ -95,6 +116,23 @@ fn prune_asks_for_the_word_and_for_the_number() {
     project.run(&[&["apply", "--max-removals", "15"][..], &cascade].concat()).exits(0);
     assert_eq!(project.groups().into_keys().collect::<Vec<_>>(), ["renamed", "theirs"]);
     assert_eq!(referred.inbound(), [HTTP]);
+}
+
+#[test]
+fn ports_of_any_protocol_that_others_use_are_read_and_come_back() {
+    let referred = Referred::new("cascade-dccp");
+    let project = &referred.project;
+    referred.refer(&json!({ "protocol": "dccp", "port_range_min": 5001, "port_range_max": 5002 }));
+    let lite = json!({ "protocol": "136", "port_range_min": 7, "port_range_max": 7, "ethertype": "IPv6" });
+    project.make_rule(&referred.theirs, &lite);
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    project.run(&["destroy", "--yes"]).exits(1).complains("in 5001-5002/dccp from nodes (not ours)");
+    project.run(&["destroy", "--yes", "--cascade", "nodes"]).exits(0);
+    let (lite, dccp) = ("ingress IPv6 136 7-7 *", "ingress IPv4 33 5001-5002 nodes");
+    assert_eq!(referred.inbound(), [HTTP, lite]);
+    let journal = project.scene.journals().pop().unwrap();
+    project.run(&["rollback", journal.to_str().unwrap(), "--yes"]).exits(0);
+    assert_eq!(referred.inbound(), [dccp, SSH, HTTP, lite], "these ports, and no other");
 }
 
 #[test]

@@ -1,18 +1,17 @@
 //! What can log in, and where it is looked for.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{NODES, Project, nodes_table};
+use crate::project::Project;
+use crate::{NODES, nodes_table};
 
 #[test]
 fn tokens_that_expire_are_replaced() {
     // This Keystone's tokens live for seconds; a removal waits for `--settle`, so the run outlives one.
     let project = Project::new("expiry", &NODES.replace("cloud: demo", "cloud: demo-short-lived"));
     project.run(&["apply"]).exits(0);
-    let id = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
-    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
-    let api = rules.iter().find(|rule| rule["port_range_min"] == 6443).unwrap();
-    project.call("DELETE", &format!("/security-group-rules/{}", api["id"].as_str().unwrap()), &Value::Null);
+    let id = project.id("nodes");
+    project.delete_rule_on("nodes", 6443);
     project.make_rule(&id, &json!({ "port_range_min": 6000, "port_range_max": 7000 }));
     project.run(&["apply", "--settle", "12"]).exits(0);
     assert_eq!(project.rules()["nodes"], nodes_table());
@@ -59,6 +58,15 @@ fn the_variables_of_an_openrc_file_are_enough() {
 pub fn cloud(file: &str, more: &str, auth: &str) -> String {
     let url = file.lines().find_map(|line| line.trim().strip_prefix("auth_url: ")).unwrap();
     format!("clouds:\n  demo:\n    region_name: RegionOne\n{more}    auth:\n      auth_url: {url}\n{auth}")
+}
+
+#[test]
+fn os_cloud_names_the_cloud_where_the_inventory_does_not() {
+    let mut project = Project::new("os-cloud", &NODES.replace("{ cloud: demo, project: PROJECT }", "{}"));
+    for (cloud, project_of_cloud) in [("demo-reader", "project demo"), ("admin", "project admin")] {
+        project.scene.set("OS_CLOUD", cloud);
+        project.run(&["plan"]).exits(0).says(project_of_cloud);
+    }
 }
 
 #[test]

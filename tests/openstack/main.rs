@@ -9,136 +9,24 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::process::Command;
 
+use project::Project;
 use serde_json::{Value, json};
-use support::{Ran, Scene};
+use support::Ran;
 
 mod cascade;
+mod catalog;
 mod credentials;
 mod owners;
 mod permissions;
+mod project;
 mod proxy;
+mod quotas;
+mod races;
+mod rules;
+mod services;
 mod tls;
 mod trouble;
-
-/// A project of its own, and a folder with an inventory for it.
-struct Project {
-    scene: Scene,
-    name: String,
-    variables: BTreeMap<String, String>,
-}
-
-impl Project {
-    /// `PROJECT` in the inventory becomes the project's name. `groups` and `rules` are its quotas; -1: none.
-    fn with_quotas(test: &str, inventory: &str, groups: i64, rules: i64) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
-        let name = format!("{test}-{now}");
-        let mut scene = Scene::new(&inventory.replace("PROJECT", &name));
-        let ours = |name: &str| name.starts_with("OS_") || name.eq_ignore_ascii_case("no_proxy");
-        let variables: BTreeMap<String, String> = std::env::vars().filter(|(name, _)| ours(name)).collect();
-        assert!(
-            variables.contains_key("OS_CLIENT_CONFIG_FILE"),
-            "OpenStack is not there: run `bash tests/run.sh`, or `out=$(localstack/up openstack) && eval \"$out\"` first"
-        );
-        for (name, value) in &variables {
-            scene.set(name, value);
-        }
-        let project = Self { scene, name, variables };
-        project.sdk("admin", "", &["project", &project.name, &groups.to_string(), &rules.to_string()]);
-        project
-    }
-
-    fn new(test: &str, inventory: &str) -> Self {
-        Self::with_quotas(test, inventory, -1, -1)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        self.scene.run(arguments)
-    }
-
-    fn write(&self, inventory: &str) {
-        self.scene.write("cluster.yaml", inventory.replace("PROJECT", &self.name));
-    }
-
-    /// The folder of the services: their ports, their Python.
-    fn services(&self) -> PathBuf {
-        PathBuf::from(&self.variables["OS_CLIENT_CONFIG_FILE"]).parent().unwrap().to_owned()
-    }
-
-    /// From now on rsgsync reads a clouds.yaml that is changed so; other clients don't.
-    fn clouds(&mut self, change: impl FnOnce(&str) -> String) {
-        let file = std::fs::read_to_string(&self.variables["OS_CLIENT_CONFIG_FILE"]).unwrap();
-        let path = self.scene.write("clouds.yaml", change(&file));
-        self.scene.set("OS_CLIENT_CONFIG_FILE", path.to_str().unwrap());
-    }
-
-    /// One run of another client.
-    fn sdk(&self, cloud: &str, project: &str, arguments: &[&str]) -> Value {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-        let output = Command::new(self.services().join("venv/bin/python"))
-            .arg(root.join("tests/openstack/neutron.py"))
-            .args(arguments)
-            .envs(&self.variables)
-            .envs([("OS_CLOUD", cloud), ("PROJECT", project)])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// One call to Neutron by another client.
-    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        self.sdk("demo", &self.name, &[method, path, &body.to_string()])
-    }
-
-    /// Security groups, but for the project's `default`.
-    fn listed(&self) -> Vec<Value> {
-        let groups = self.sdk("demo", &self.name, &["groups"]);
-        groups.as_array().unwrap().iter().filter(|group| group["name"] != "default").cloned().collect()
-    }
-
-    fn groups(&self) -> BTreeMap<String, Value> {
-        let name = |group: &Value| group["name"].as_str().unwrap().to_owned();
-        self.listed().into_iter().map(|group| (name(&group), group)).collect()
-    }
-
-    /// Every group's rules as `ingress IPv4 tcp 22-22 10.0.0.0/8`; groups by name.
-    fn rules(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let groups = self.groups();
-        let names: BTreeMap<&str, &str> =
-            groups.iter().map(|(name, group)| (group["id"].as_str().unwrap(), name.as_str())).collect();
-        let text = |rule: &Value| {
-            let word = |key: &str| match &rule[key] {
-                Value::Null => "*".to_owned(),
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            let peer = match (rule["remote_group_id"].as_str(), rule["remote_ip_prefix"].as_str()) {
-                (Some(group), _) => names.get(group).copied().unwrap_or(group),
-                (None, prefix) => prefix.unwrap_or("*"),
-            };
-            let ports = format!("{}-{}", word("port_range_min"), word("port_range_max"));
-            format!("{} {} {} {ports} {peer}", word("direction"), word("ethertype"), word("protocol"))
-        };
-        let rules = |group: &Value| group["security_group_rules"].as_array().unwrap().iter().map(text).collect();
-        groups.iter().map(|(name, group)| (name.clone(), rules(group))).collect()
-    }
-
-    fn make_group(&self, name: &str) -> String {
-        let made = self.call("POST", "/security-groups", &json!({ "security_group": { "name": name } }));
-        made["security_group"]["id"].as_str().unwrap().to_owned()
-    }
-
-    fn make_rule(&self, group: &str, fields: &Value) -> String {
-        let mut rule =
-            json!({ "security_group_id": group, "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp" });
-        rule.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        let made = self.call("POST", "/security-group-rules", &json!({ "security_group_rule": rule }));
-        made["security_group_rule"]["id"].as_str().unwrap().to_owned()
-    }
-}
 
 /// How often each call was made, by the client's own log.
 fn calls(ran: &Ran) -> BTreeMap<String, usize> {
@@ -227,15 +115,13 @@ fn from_empty_the_documented_table_and_then_nothing_to_do() {
 fn drift_is_repaired_both_ways_with_a_call_each() {
     let mut project = Project::new("drift", NODES);
     project.run(&["apply"]).exits(0);
-    let id = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
+    let id = project.id("nodes");
     project
         .make_rule(&id, &json!({ "port_range_min": 9999, "port_range_max": 9999, "remote_ip_prefix": "10.1.2.3/8" }));
     let drift = project.run(&["drift", "--format", "json"]).exits(2).json();
     assert_eq!(drift["drift"][0]["kind"], "unexpected");
     assert_eq!(drift["drift"][0]["rule"]["peer"]["cidr"], "10.0.0.0/8");
-    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
-    let api = rules.iter().find(|rule| rule["port_range_min"] == 6443).unwrap();
-    project.call("DELETE", &format!("/security-group-rules/{}", api["id"].as_str().unwrap()), &Value::Null);
+    project.delete_rule_on("nodes", 6443);
     project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
     let repaired = project.run(&["apply"]).exits(0);
     let made = calls(&repaired);
@@ -272,6 +158,18 @@ fn both_families_are_rules_of_their_own() {
     for family in ["IPv4", "IPv6"] {
         assert!(rules["prod-etcd"].contains(&format!("ingress {family} tcp 2379-2380 prod-control")), "{rules:?}");
     }
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_cluster_of_ipv6_alone_opens_nothing_to_ipv4() {
+    let peers = circle("ipv6").replace("203.0.113.0/24", "\"2001:db8::/32\"").replace("\"0.0.0.0/0\", ", "");
+    let project = Project::new("ipv6", &peers);
+    project.run(&["apply"]).exits(0);
+    let rules = project.rules();
+    assert!(rules["prod-etcd"].contains("ingress IPv6 tcp 2379-2380 prod-control"), "{rules:?}");
+    assert!(rules["prod-workers"].contains("ingress IPv6 tcp 443-443 ::/0"), "{rules:?}");
+    assert!(!rules.values().flatten().any(|rule| rule.starts_with("ingress IPv4")), "{rules:?}");
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -334,7 +232,7 @@ fn two_groups_of_one_name_are_an_error_that_lists_both() {
 fn a_group_in_use_is_not_deleted_and_neutron_s_reason_is_shown() {
     let project = Project::new("in-use", NODES);
     project.run(&["apply"]).exits(0);
-    let nodes = project.groups()["nodes"]["id"].clone();
+    let nodes = project.id("nodes");
     let network = project.call("POST", "/networks", &json!({ "network": { "name": "net" } }));
     let port = json!({ "port": { "network_id": network["network"]["id"], "security_groups": [nodes] } });
     project.call("POST", "/ports", &port);
@@ -376,36 +274,14 @@ fn a_hundred_groups_cost_two_calls_each_and_two_to_look_at() {
     let planned = project.run(&["plan"]).exits(0);
     assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
     let applied = project.run(&["apply"]).exits(0);
-    let made = calls(&applied);
-    let posts = made.iter().filter(|(call, _)| !call.starts_with("GET ")).map(|(_, count)| count).sum::<usize>();
-    assert_eq!((made["POST /v2.0/security-groups"], made["POST /v2.0/security-group-rules"], posts), (100, 100, 200));
+    // What was there, two for each group, and what is there now.
+    let made = [("POST /v2.0/security-groups", 100), ("POST /v2.0/security-group-rules", 100)];
+    assert_eq!(calls(&applied), counted([(LIST, 2), (QUOTAS, 2), made[0], made[1]]));
     let planned = project.run(&["plan", "--detailed-exitcode"]).exits(0);
     assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
     let groups = project.groups();
     assert_eq!(groups.len(), 100);
     assert!(groups.values().all(|group| group["security_group_rules"].as_array().unwrap().len() >= 12));
-}
-
-#[test]
-fn quotas_are_looked_at_before_anything_is_made() {
-    let project = Project::with_quotas("quota", &circle("ipv4"), 10, 20);
-    project.run(&["plan"]).exits(1).complains("no room for more rules").complains("20 (read)");
-    project.run(&["apply"]).exits(1);
-    assert_eq!(project.groups(), BTreeMap::new());
-}
-
-#[test]
-fn a_quota_that_is_exceeded_half_way_leaves_a_journal_and_is_gone_on_from() {
-    // The inventory says that there is more room than there is.
-    let inventory = circle("ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { rules: 1000 }");
-    let project = Project::with_quotas("half", &inventory, 10, 25);
-    let failed = project.run(&["apply"]).exits(3).complains("OverQuota").complains("of 25 are used");
-    assert!(failed.stderr.contains("openstack quota set --secgroup-rules"), "{}", failed.stderr);
-    assert_eq!(project.scene.journals().len(), 1);
-    let id = project.sdk("demo", &project.name, &["groups"])[0]["project_id"].as_str().unwrap().to_owned();
-    project.sdk("admin", "", &["PUT", &format!("/quotas/{id}"), r#"{"quota": {"security_group_rule": 1000}}"#]);
-    project.run(&["apply"]).exits(0);
-    project.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]
@@ -441,67 +317,4 @@ fn wrong_settings_are_named() {
     project.clouds(|_| "clouds: [".to_owned());
     project.run(&["plan"]).exits(1).complains("clouds.yaml").complains("help:");
     assert_eq!(project.groups(), BTreeMap::new());
-}
-
-#[test]
-fn what_neutron_has_no_rule_for_is_refused_while_planning() {
-    let rule = "    rules:\n      - { from: office, to: all, allow: [0-10/tcp], why: old, ticket: NET-7 }\n    \
-                peers: { office: { cidrs: [192.0.2.0/24] } }\n";
-    let project = Project::new("zero", &format!("{NODES}{rule}"));
-    project.run(&["plan"]).exits(1).complains("no port 0");
-}
-
-#[test]
-fn a_stateless_group_is_noted_and_changes_no_exit_code() {
-    let project = Project::new("stateless", NODES);
-    let body = json!({ "security_group": { "name": "nodes", "stateful": false } });
-    project.call("POST", "/security-groups", &body);
-    project.run(&["plan"]).exits(0).says("note `nodes` is stateless: answers need rules of their own");
-    project.run(&["apply"]).exits(0);
-    let drift = project.run(&["drift", "--format", "json"]).exits(0).json();
-    let notes = drift["notes"].as_array().unwrap();
-    assert!(notes.iter().any(|note| note.as_str().unwrap().starts_with("`nodes` is stateless")), "{notes:?}");
-}
-
-#[test]
-fn protocols_by_name_and_by_number_are_the_same() {
-    let rule = "    rules:\n      - { from: office, to: all, allow: [ipip, esp], why: tunnels, ticket: NET-7 }\n    \
-                peers: { office: { cidrs: [192.0.2.0/24] } }\n";
-    let project = Project::new("protocols", &format!("{NODES}{rule}"));
-    let id = project.make_group("nodes");
-    let by_hand =
-        |protocol: &str| project.make_rule(&id, &json!({ "protocol": protocol, "remote_ip_prefix": "192.0.2.0/24" }));
-    by_hand("ipip");
-    by_hand("50");
-    project.run(&["apply"]).exits(0);
-    let rules = project.rules();
-    let tunnels: Vec<_> = rules["nodes"].iter().filter(|rule| rule.contains("192.0.2.0/24")).collect();
-    let theirs = ["ingress IPv4 50 *-* 192.0.2.0/24", "ingress IPv4 ipip *-* 192.0.2.0/24"];
-    assert_eq!(tunnels, theirs, "theirs do the job");
-    for rule in project.groups()["nodes"]["security_group_rules"].as_array().unwrap() {
-        if ["ipip", "50"].map(Value::from).contains(&rule["protocol"]) {
-            project.call("DELETE", &format!("/security-group-rules/{}", rule["id"].as_str().unwrap()), &Value::Null);
-        }
-    }
-    project.run(&["apply"]).exits(0);
-    let rules = project.rules();
-    let tunnels: Vec<_> = rules["nodes"].iter().filter(|rule| rule.contains("192.0.2.0/24")).collect();
-    assert_eq!(tunnels, ["ingress IPv4 4 *-* 192.0.2.0/24", "ingress IPv4 50 *-* 192.0.2.0/24"], "ours, by number");
-    project.run(&["plan", "--detailed-exitcode"]).exits(0);
-}
-
-#[test]
-fn an_address_group_is_a_peer_by_its_id() {
-    let project = Project::new("addresses", NODES);
-    let body = json!({ "address_group": { "name": "office", "addresses": ["192.0.2.0/24"] } });
-    let made = project.call("POST", "/address-groups", &body);
-    let id = made["address_group"]["id"].as_str().unwrap().to_owned();
-    let rule = "    rules:\n      - { from: office, to: all, allow: [9100/tcp], why: metrics, ticket: NET-7 }\n    \
-                peers: { office: { address_group: ID } }\n";
-    project.write(&format!("{NODES}{}", rule.replace("ID", &id)));
-    project.run(&["apply"]).exits(0);
-    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
-    let office = rules.iter().find(|rule| rule["port_range_min"] == 9100).unwrap();
-    assert_eq!((&office["remote_address_group_id"], &office["ethertype"]), (&json!(id), &json!("IPv4")));
-    project.run(&["plan", "--detailed-exitcode"]).exits(0);
 }

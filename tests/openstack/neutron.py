@@ -1,13 +1,14 @@
-"""Neutron by another client than ours, python-openstacksdk.
+"""Neutron by another client than ours, python-openstacksdk. Each line on stdin is a question, answered by a line on stdout.
 
-`neutron.py groups` prints the project's security groups as the SDK lists them, `neutron.py METHOD PATH [JSON]` makes one
-call, and `neutron.py project NAME GROUPS RULES` makes a project with quotas that the user `demo` is a member of. `token`
-prints a token, `whose` the project's id. `credential ROLE FILE` makes an application credential with the access rules of a
-file, and prints its id; its secret is `secret`. The cloud is `OS_CLOUD`, the project `PROJECT`, where it is set.
+A question is `[CLOUD, PROJECT, ACTION, ARGUMENTS...]`; without PROJECT it is the cloud's own. `groups` gives the project's
+security groups as the SDK lists them, METHOD PATH [JSON] makes one call to Neutron, and `project NAME GROUPS RULES` makes a
+project with quotas that the user `demo` is a member of. `domain-role` lets `demo` log in to its domain. `token` gives a
+token, `whose` the project's id. `credential ROLE FILE` makes an application credential with the access rules of a file, and
+gives its id; its secret is `secret`.
 """
 
+import functools
 import json
-import os
 import sys
 
 import openstack
@@ -34,6 +35,11 @@ def credential(cloud, role, file):
     return made.id
 
 
+def domain_role(cloud):
+    user, role = cloud.identity.find_user("demo", domain_id="default"), cloud.identity.find_role("member")
+    cloud.identity.put(f"/domains/default/users/{user.id}/roles/{role.id}").raise_for_status()
+
+
 def call(cloud, method, path, body="null"):
     answer = cloud.network.request(path, method, json=json.loads(body))
     if answer.status_code >= 300:
@@ -41,12 +47,17 @@ def call(cloud, method, path, body="null"):
     return answer.json() if answer.text else None
 
 
-def main(action, *arguments):
-    scope = {"project_name": os.environ["PROJECT"]} if os.environ.get("PROJECT") else {}
-    cloud = openstack.connect(**scope)
+@functools.cache
+def connect(cloud, project):
+    return openstack.connect(cloud=cloud, **({"project_name": project} if project else {}))
+
+
+def answer(cloud, action, *arguments):
     match action:
         case "project":
             return project(cloud, *arguments)
+        case "domain-role":
+            return domain_role(cloud)
         case "groups":
             groups = cloud.network.security_groups(project_id=cloud.current_project_id)
             return [group.to_dict(computed=False) for group in groups]
@@ -60,4 +71,6 @@ def main(action, *arguments):
             return call(cloud, action, *arguments)
 
 
-print(json.dumps(main(*sys.argv[1:]), default=str))
+for line in sys.stdin:
+    name, of_project, *question = json.loads(line)
+    print(json.dumps(answer(connect(name, of_project), *question), default=str), flush=True)

@@ -53,9 +53,7 @@ fn two_owners_of_one_group_leave_each_other_alone() {
         project.run(&["drift", "-i", inventory]).exits(0);
     }
     // Each repairs what it needs, whoever made it.
-    let rules = project.groups()["nodes"]["security_group_rules"].as_array().unwrap().clone();
-    let ssh = rules.iter().find(|rule| rule["port_range_min"] == 22).unwrap()["id"].as_str().unwrap().to_owned();
-    project.call("DELETE", &format!("/security-group-rules/{ssh}"), &serde_json::Value::Null);
+    project.delete_rule_on("nodes", 22);
     project.run(&["drift", "-i", "sales.yaml"]).exits(2);
     project.run(&["apply", "-i", "sales.yaml"]).exits(0);
     assert_eq!(project.rules()["nodes"], with_shop());
@@ -90,8 +88,7 @@ fn an_exclusive_group_that_another_owner_joined_is_refused() {
     project
         .scene
         .write("sales.yaml", theirs.replace("security_group: nodes", "security_group: nodes, ownership: exclusive"));
-    let id = project.groups()["nodes"]["id"].clone();
-    project.make_rule(id.as_str().unwrap(), &json!({ "port_range_min": 1, "port_range_max": 1 }));
+    project.make_rule(&project.id("nodes"), &json!({ "port_range_min": 1, "port_range_max": 1 }));
     project.run(&["apply", "-i", "sales.yaml"]).exits(0);
     assert_eq!(project.rules()["nodes"], with_shop(), "once the first is gone, the other may take it over");
     assert!(project.rules()["nodes"].is_superset(&set(&OUT)));

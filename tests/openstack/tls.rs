@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::{NODES, Project, nodes_table};
+use crate::project::Project;
+use crate::{NODES, nodes_table};
 
 /// Keystone and Neutron behind TLS, while it lives.
 struct Tls {

@@ -1,16 +1,14 @@
 //! Neutron and the way to it as they are on a bad day.
 
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::proxy::{Fate, Proxy};
-use crate::support::Ran;
 use crate::{LIST, NODES, Project, QUOTAS, calls, circle, nodes_table};
 
-const GROUPS: &str = "/v2.0/security-groups";
-const RULES: &str = "/v2.0/security-group-rules";
+pub const GROUPS: &str = "/v2.0/security-groups";
+pub const RULES: &str = "/v2.0/security-group-rules";
 
 impl Project {
     /// `127.0.0.1:9696`
@@ -19,7 +17,7 @@ impl Project {
     }
 
     /// From now on rsgsync reaches Neutron through this.
-    fn through(&mut self, decide: impl Fn(&str, usize) -> Fate + Send + 'static) -> Proxy {
+    pub fn through(&mut self, decide: impl Fn(&str, usize) -> Fate + Send + 'static) -> Proxy {
         let proxy = Proxy::start(&self.neutron(), decide);
         self.clouds(|file| {
             let cloud = "demo:\n    region_name: RegionOne\n";
@@ -51,6 +49,20 @@ fn errors_of_neutron_are_tried_again_after_as_long_as_it_asks_for() {
 }
 
 #[test]
+fn a_keystone_that_is_not_ready_is_asked_again() {
+    let mut project = Project::new("keystone", NODES);
+    let keystone =
+        format!("127.0.0.1:{}", std::fs::read_to_string(project.services().join("keystone.port")).unwrap().trim());
+    let proxy = Proxy::start(&keystone, |request, before| match (request, before) {
+        ("GET /v3" | "GET /v3/" | "POST /v3/auth/tokens", 0) => Fate::Refuse("503 Service Unavailable"),
+        _ => Fate::Pass,
+    });
+    project.clouds(|file| file.replacen(&format!("http://{keystone}"), &proxy.url, 1));
+    project.run(&["plan"]).exits(0);
+    assert_eq!(proxy.count("POST /v3/auth/tokens"), 2);
+}
+
+#[test]
 fn what_was_done_though_the_answer_is_lost_is_not_done_twice() {
     let mut project = Project::new("lost", NODES);
     let proxy = project.through(|request, before| match (request, before) {
@@ -68,7 +80,7 @@ fn what_was_done_though_the_answer_is_lost_is_not_done_twice() {
 fn every_page_of_a_list_is_read() {
     let mut project = Project::new("pages", &circle("ipv4"));
     project.run(&["apply"]).exits(0);
-    let id = project.groups()["prod-etcd"]["id"].as_str().unwrap().to_owned();
+    let id = project.id("prod-etcd");
     project.make_rule(&id, &json!({ "port_range_min": 9999, "port_range_max": 9999 }));
     // Neutron itself makes the pages and their links; one group each, so that none of ours shares one.
     let proxy = project.through(|request, before| match (request, before) {
@@ -85,51 +97,4 @@ fn every_page_of_a_list_is_read() {
         plan["groups"].as_array().unwrap().iter().map(|g| g["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["in_sync", "change", "in_sync"], "{}", plan["groups"]);
     assert_eq!(plan["steps"].as_array().unwrap().len(), 1, "nothing is missing: {}", plan["steps"]);
-}
-
-/// Runs `destroy` of a group that `theirs` refers to; `meanwhile` happens when it first makes this request, before Neutron
-/// sees that.
-fn destroyed_while(test: &str, request: &'static str, meanwhile: impl FnOnce(&Project, &str, &str)) -> (Project, Ran) {
-    let mut project = Project::new(test, NODES);
-    project.run(&["apply"]).exits(0);
-    let theirs = project.make_group("theirs");
-    let nodes = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
-    project.make_rule(&theirs, &json!({ "remote_group_id": nodes, "port_range_min": 22, "port_range_max": 22 }));
-    let ((reached, moment), (go, wait)) = (channel(), channel());
-    let look = request.replace("{}", &nodes);
-    let _proxy = project.through(move |request, before| {
-        if request == look && before == 0 {
-            reached.send(()).unwrap();
-            wait.recv().unwrap();
-        }
-        Fate::Pass
-    });
-    let ran = std::thread::scope(|scope| {
-        let run = scope.spawn(|| project.run(&["destroy", "--yes", "--cascade", "nodes"]));
-        moment.recv().unwrap();
-        meanwhile(&project, &theirs, &nodes);
-        go.send(()).unwrap();
-        run.join().unwrap()
-    });
-    (project, ran)
-}
-
-#[test]
-fn a_rule_that_nobody_planned_for_does_not_go_along() {
-    let (project, ran) = destroyed_while("race", "GET /v2.0/security-groups/{}", |project, theirs, nodes| {
-        project.make_rule(theirs, &json!({ "remote_group_id": nodes, "port_range_min": 23, "port_range_max": 23 }));
-    });
-    ran.exits(3).complains("a rule of `theirs`").complains("would go with it").complains("plan again");
-    let rules = project.rules();
-    assert!(rules["theirs"].contains("ingress IPv4 tcp 22-22 nodes"), "{rules:?}");
-    assert!(rules["theirs"].contains("ingress IPv4 tcp 23-23 nodes"), "{rules:?}");
-}
-
-#[test]
-fn a_group_that_somebody_changes_after_the_last_look_is_not_deleted() {
-    let (project, ran) = destroyed_while("changed", "DELETE /v2.0/security-groups/{}", |project, _, nodes| {
-        project.make_rule(nodes, &json!({ "port_range_min": 23, "port_range_max": 23 }));
-    });
-    ran.exits(3).complains("somebody has changed the group meanwhile: plan again");
-    assert!(project.rules()["nodes"].contains("ingress IPv4 tcp 23-23 *"));
 }
