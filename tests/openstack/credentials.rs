@@ -13,7 +13,7 @@ fn tokens_that_expire_are_replaced() {
     let id = project.id("nodes");
     project.delete_rule_on("nodes", 6443);
     project.make_rule(&id, &json!({ "port_range_min": 6000, "port_range_max": 7000 }));
-    project.run(&["apply", "--settle", "12"]).exits(0);
+    project.run(&["apply", "--settle", "8"]).exits(0);
     assert_eq!(project.rules()["nodes"], nodes_table());
 }
 
