@@ -43,7 +43,7 @@ fn a_whole_life_takes_all_rules_for_applying() {
     project.write(&(NODES.to_owned() + &second));
     run(&project, &["apply"]);
     assert_eq!(project.rules()["nodes"], nodes_table());
-    let id = project.groups()["nodes"]["id"].as_str().unwrap().to_owned();
+    let id = project.id("nodes");
     project.make_rule(&id, &json!({ "port_range_min": 6000, "port_range_max": 6000 }));
     run(&project, &["apply", "--settle", "0"]);
     run(&project, &["drift", "--attachments"]);
