@@ -7,6 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::proxy::{Fate, Proxy};
 use crate::support::{Ran, Scene};
 
 /// An account of the service, and a folder with an inventory for it.
@@ -38,6 +39,16 @@ impl Account {
             scene.set(name, value);
         }
         Self { scene, variables }
+    }
+
+    /// From now on rsgsync reaches the service through this; boto3 doesn't.
+    pub fn through(&mut self, decide: impl Fn(&str, usize) -> Fate + Send + 'static) -> Proxy {
+        let service = self.variables["AWS_ENDPOINT_URL"].strip_prefix("http://").unwrap().trim_end_matches('/');
+        let proxy = Proxy::start(service, decide);
+        for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL_STS"] {
+            self.scene.set(variable, &proxy.url);
+        }
+        proxy
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ran {

@@ -6,6 +6,7 @@
 
 mod account;
 mod cases;
+mod luck;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -12,7 +12,8 @@ mod cases;
 mod check;
 mod control;
 mod faults;
-mod killed;
+#[path = "../aws/luck.rs"]
+mod luck;
 mod paging;
 mod permissions;
 mod sharing;

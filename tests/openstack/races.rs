@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::proxy::{Fate, Proxy};
 use crate::support::Ran;
+use crate::support::proxy::{Fate, Proxy};
 use crate::trouble::{GROUPS, RULES};
 use crate::{NODES, Project, nodes_table};
 

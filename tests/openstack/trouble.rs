@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::proxy::{Fate, Proxy};
+use crate::support::proxy::{Fate, Proxy};
 use crate::{LIST, NODES, Project, QUOTAS, calls, circle, nodes_table};
 
 pub const GROUPS: &str = "/v2.0/security-groups";

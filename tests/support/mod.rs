@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "every test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where its scene does")]
 
+pub mod bad_luck;
 pub mod inventories;
+pub mod proxy;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What may stand between rsgsync and Neutron: it fails, loses answers, waits, or asks for small pages. What it lets through,
-//! the real Neutron answers.
+//! What may stand between rsgsync and a cloud's API: it fails, loses answers, waits, or asks for small pages. What it lets
+//! through, the real service answers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,6 +17,8 @@ pub enum Fate {
     Lose,
     /// Nobody carries it out: this status line, with these headers.
     Refuse(&'static str),
+    /// Nobody carries it out, and the connection ends.
+    Drop,
 }
 
 pub struct Proxy {
@@ -25,7 +27,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    neutron: String,
+    service: String,
     log: Mutex<Log>,
     arrived: Condvar,
 }
@@ -41,10 +43,10 @@ struct Log {
 
 impl Proxy {
     /// `decide` gets a request, and how many of the same came before it; it is asked about one at a time.
-    pub fn start(neutron: &str, decide: impl Fn(&str, usize) -> Fate + Send + 'static) -> Self {
+    pub fn start(service: &str, decide: impl Fn(&str, usize) -> Fate + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Shared { neutron: neutron.to_owned(), log: Mutex::default(), arrived: Condvar::new() };
+        let shared = Shared { service: service.to_owned(), log: Mutex::default(), arrived: Condvar::new() };
         let (shared, decide) = (Arc::new(shared), Arc::new(Mutex::new(decide)));
         let all = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -61,6 +63,11 @@ impl Proxy {
 
     pub fn count(&self, request: &str) -> usize {
         self.shared.log.lock().unwrap().seen.iter().filter(|seen| *seen == request).count()
+    }
+
+    /// How many requests were made.
+    pub fn total(&self) -> usize {
+        self.shared.log.lock().unwrap().seen.len()
     }
 
     /// The most requests that were under way at the same time.
@@ -94,6 +101,10 @@ impl Shared {
         reader.read_exact(&mut body)?;
         let request = format!("{method} {}", target.split('?').next().unwrap());
         let fate = decide(&request, self.begin(&request));
+        if matches!(fate, Fate::Drop) {
+            self.log.lock().unwrap().under_way -= 1;
+            return Ok(());
+        }
         let more = if let Fate::PassWith(more) = fate { more } else { "" };
         if let Fate::Meet(count) = fate {
             self.meet(count);
@@ -107,7 +118,7 @@ impl Shared {
             )
             .into_bytes();
         } else {
-            let mut upstream = TcpStream::connect(&self.neutron)?;
+            let mut upstream = TcpStream::connect(&self.service)?;
             write!(upstream, "{method} {target}{more} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n")?;
             upstream.write_all(&body)?;
             upstream.read_to_end(&mut answer)?;
