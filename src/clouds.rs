@@ -25,7 +25,7 @@ pub const SPECS: &[ProviderSpec] = &[
 
 #[cfg(not(all(feature = "aws", feature = "openstack", feature = "gcp")))]
 const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
-    ProviderSpec { word, keys: &[], required: &[], absent: Some(help), groups_are_names: false }
+    ProviderSpec { word, keys: &[], required: &[], most: &[], absent: Some(help), groups_are_names: false }
 }
 
 /// Opens a network's cloud; makes no call.

@@ -13,6 +13,7 @@ const SIMULATED: ProviderSpec = ProviderSpec {
     word: "simulated",
     keys: &[("state", PlaceKind::Path)],
     required: &["state"],
+    most: &[],
     absent: None,
     groups_are_names: false,
 };

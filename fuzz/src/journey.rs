@@ -27,6 +27,7 @@ const PROVIDERS: &[ProviderSpec] = &[
         word: "aws",
         keys: &[("region", PlaceKind::Text), ("vpc", PlaceKind::TextOrTags)],
         required: &["region"],
+        most: &[],
         absent: None,
         groups_are_names: false,
     },

@@ -89,6 +89,8 @@ pub struct ProviderSpec {
     pub keys: &'static [(&'static str, PlaceKind)],
     /// Keys that must be there.
     pub required: &'static [&'static str],
+    /// Quotas that can't be stated higher than this.
+    pub most: &'static [(&'static str, u32)],
     /// Set where this build knows the word but lacks the provider: what to do about it.
     pub absent: Option<&'static str>,
     /// Its groups are but names within a network, tags or service accounts: no other network can refer to them.

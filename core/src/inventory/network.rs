@@ -69,9 +69,14 @@ fn provider_keys(cx: &Context<'_>, spec: &ProviderSpec, node: &Node) -> Option<P
     let mut quotas = BTreeMap::new();
     if let Some(mut fields) = fields.get("quotas").and_then(|node| node.fields(cx.report)) {
         for quota in QUOTAS {
-            if let Some(count) = fields.get(quota).and_then(|node| node.count(cx.report)) {
-                quotas.insert(quota.to_owned(), count);
+            let Some(node) = fields.get(quota) else { continue };
+            let Some(count) = node.count(cx.report) else { continue };
+            if let Some((_, most)) = spec.most.iter().find(|(name, most)| *name == quota && count > *most) {
+                let message = format!("`{quota}` is {most} at most on `{}`", spec.word);
+                let finding = node.place.error(Code::BadValue, message);
+                cx.report.add(finding.help(format!("leave it out, or write {most}")));
             }
+            quotas.insert(quota.to_owned(), count);
         }
         fields.finish();
     }

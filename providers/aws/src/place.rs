@@ -18,6 +18,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
         ("assume_role", PlaceKind::Text),
     ],
     required: &[],
+    most: &[],
     absent: None,
     groups_are_names: false,
 };

@@ -12,6 +12,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     word: "gcp",
     keys: &[("project", PlaceKind::Text), ("network", PlaceKind::Text)],
     required: &["project"],
+    most: &[("addresses_per_resource", 5000)],
     absent: None,
     groups_are_names: true,
 };

@@ -12,6 +12,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     word: "openstack",
     keys: &[("cloud", PlaceKind::Text), ("region", PlaceKind::Text), ("project", PlaceKind::Text)],
     required: &[],
+    most: &[],
     absent: None,
     groups_are_names: false,
 };

@@ -43,6 +43,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     word: "simulated",
     keys: &[("state", PlaceKind::Path)],
     required: &[],
+    most: &[],
     absent: None,
     groups_are_names: false,
 };

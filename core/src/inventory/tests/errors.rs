@@ -175,6 +175,16 @@ fn a_quota_that_is_no_number() {
 }
 
 #[test]
+fn a_quota_that_the_provider_never_gives() {
+    check_error(
+        "rules_per_group: 120",
+        "rules_per_group: «1001»",
+        "`rules_per_group` is 1000 at most on `aws`",
+        "leave it out, or write 1000",
+    );
+}
+
+#[test]
 fn an_unknown_quota() {
     check_error("rules_per_group: 120", "«rules_per_sg»: 120", "unknown key: `rules_per_sg`", "known: rules_per_group");
 }

@@ -60,6 +60,7 @@ static INVENTORY: LazyLock<Inventory> = LazyLock::new(|| {
         word: "cloud",
         keys: &[("at", PlaceKind::Text)],
         required: &[],
+        most: &[],
         absent: None,
         groups_are_names: true,
     };
