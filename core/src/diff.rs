@@ -1,6 +1,7 @@
 //! What a group has, against what it should have: the fate of every observed rule, and the fewest to add.
 
 use std::cell::LazyCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::DesiredRule;
@@ -208,8 +209,10 @@ fn side(
     };
     let kept = indices.iter().filter(|i| out.fates[**i] == Fate::Keep).map(|i| rule(*i));
     let needed = sorted(without_covered(kept.chain(adds.iter().copied()).collect()));
+    let copies = copies(observed, indices, |i| out.fates[i] == Fate::Keep && holders[i] == Holder::Ours);
     for &i in indices {
-        if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && needed.binary_search(&rule(i)).is_err() {
+        let is_needed = needed.binary_search(&rule(i)).is_ok() && !copies.contains(&i);
+        if out.fates[i] == Fate::Keep && holders[i] == Holder::Ours && !is_needed {
             out.fates[i] = Fate::Redundant;
         }
     }
@@ -222,6 +225,23 @@ fn side(
         };
         out.adds.push(DesiredRule { rule, reasons });
     }
+}
+
+/// Of rules that several resources hold, all but the one that is looked at first; of equals, that of the fullest resource.
+fn copies(observed: &ObservedGroup, indices: &[usize], counts: impl Fn(usize) -> bool) -> BTreeSet<usize> {
+    if observed.resources.is_empty() {
+        return BTreeSet::new();
+    }
+    let mut held: BTreeMap<&str, usize> = BTreeMap::new();
+    observed.rules.iter().filter_map(|r| r.resource.as_deref()).for_each(|name| *held.entry(name).or_default() += 1);
+    let priorities: BTreeMap<&str, u32> = observed.resources.iter().map(|r| (&*r.name, r.priority)).collect();
+    let mut first: BTreeMap<Rule, Vec<_>> = BTreeMap::new();
+    for &i in indices.iter().filter(|i| counts(**i)) {
+        let Some(name) = observed.rules[i].resource.as_deref() else { continue };
+        first.entry(observed.rules[i].rule).or_default().push((priorities.get(name), Reverse(held.get(name)), i));
+    }
+    first.values_mut().for_each(|places| places.sort_unstable());
+    first.into_values().flat_map(|places| places.into_iter().skip(1)).map(|(_, _, i)| i).collect()
 }
 
 fn sorted(rules: impl IntoIterator<Item = Rule>) -> Vec<Rule> {
