@@ -239,7 +239,8 @@ impl Part<'_> {
         let others = rule.marks.iter().any(|mark| !self.ours.is(mark));
         let was = undo.was.iter().any(|w| w.rule == rule.rule);
         let of_the_cloud = self.input.pack.dialect().default_rules.contains(&rule.rule);
-        if !was && (undo.added.contains(&rule.rule) || (undo.remade && of_the_cloud)) {
+        let is_copy = undo.added.contains(&rule.rule) && is_copy(undo, rule);
+        if is_copy || !was && (undo.added.contains(&rule.rule) || (undo.remade && of_the_cloud)) {
             return match (ownership, mine, others) {
                 (Ownership::Exclusive, ..) | (Ownership::Shared, true, false) => Fate::Remove,
                 (Ownership::Shared, true, true) => Fate::Leave,
@@ -327,4 +328,13 @@ impl Part<'_> {
             },
         }
     }
+}
+
+/// Whether a rule stands in a resource that didn't hold it before the run, beside the one that held it and still does.
+fn is_copy(undo: &Undo<'_>, rule: &ObservedRule) -> bool {
+    let held = |resource: &Option<Arc<str>>| {
+        undo.was.iter().any(|was| was.rule == rule.rule && was.resource.is_some() && was.resource == *resource)
+    };
+    let now = undo.now.into_iter().flat_map(|group| &group.rules).filter(|other| other.rule == rule.rule);
+    rule.resource.is_some() && !held(&rule.resource) && now.into_iter().any(|other| held(&other.resource))
 }
