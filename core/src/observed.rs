@@ -44,6 +44,11 @@ impl Scope {
         Ours { owner: &self.owner, clusters: &self.clusters }
     }
 
+    /// Whether it is asked in the middle of a run, which knows already whose marks are ours and what the quotas are.
+    pub fn reads_back(&self) -> bool {
+        self.clusters.is_empty()
+    }
+
     /// Whether the marks of a group's rules decide something: where the group is shared, or where nobody asked for it and
     /// it isn't simply to be deleted.
     pub fn needs_rule_marks(&self, group: &ObservedGroup) -> bool {
@@ -86,7 +91,9 @@ pub struct Observed {
     /// How much of the quotas is used that groups share.
     pub usage: Usage,
     /// What others have that denies traffic, as far as reading tells; read, noted, never changed.
-    pub denies: Vec<Deny>,
+    pub denies: Vec<Foreign>,
+    /// What others let through in resources that are of no single group; read, never changed.
+    pub allows: Vec<Foreign>,
     /// Names that no new resource can have, where the cloud's own objects have names.
     pub taken: BTreeSet<Arc<str>>,
     /// What a person should know about the reading.
@@ -136,25 +143,29 @@ pub struct Resource {
 }
 
 /// What a resource is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holds {
     /// Rules of the group.
     Rules,
+    /// Something that can't be compared with what is wanted, and why: none of it is observed.
+    Unreadable(String),
     /// It takes away the rule to all addresses of that family that the cloud gives to every group, and it is ours.
     Denial(Family),
 }
 
-/// Something of others that denies traffic.
+/// Something of others that denies traffic, or lets it through, of groups that it isn't of alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deny {
+pub struct Foreign {
     /// How people find it.
     pub name: String,
     /// Its place among the network's resources, as [`Resource::priority`]; `None`: before all of them.
     pub priority: Option<u32>,
-    /// The groups whose traffic it denies; `None`: everyone's.
+    /// The groups whose traffic it decides about; `None`: everyone's.
     pub targets: Option<BTreeSet<Atom>>,
-    /// What it denies.
+    /// What it decides about.
     pub rules: Vec<Rule>,
+    /// It decides about all of `rules`; otherwise only the cloud knows about which part.
+    pub certain: bool,
 }
 
 /// A rule as the cloud has it.
@@ -234,12 +245,22 @@ impl ObservedGroup {
         !dialect.groups_are_implicit || !self.resources.is_empty()
     }
 
+    /// What can't be compared in it although it is ours to change, and why: its resource's name comes first.
+    pub fn unreadable(&self, ownership: Ownership, ours: Ours<'_>) -> Option<(&str, &str)> {
+        self.resources.iter().find_map(|resource| {
+            let Holds::Unreadable(why) = &resource.holds else { return None };
+            let exclusive = ownership == Ownership::Exclusive && !is_a_writers(&resource.name);
+            let may_change = exclusive || resource.marks.iter().any(|found| ours.is(&found.mark));
+            may_change.then_some((&*resource.name, why.as_str()))
+        })
+    }
+
     /// The families whose outbound traffic a resource of ours denies.
     pub fn denied(&self) -> impl Iterator<Item = Family> {
         let in_force = self.resources.iter().filter(|resource| !resource.disabled);
         in_force.filter_map(|resource| match resource.holds {
             Holds::Denial(family) => Some(family),
-            Holds::Rules => None,
+            Holds::Rules | Holds::Unreadable(_) => None,
         })
     }
 

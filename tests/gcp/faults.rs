@@ -1,14 +1,10 @@
 //! What goes wrong on the way: busy services, lost answers, failed operations, other writers, credentials.
 
+use std::io::{BufRead, BufReader, Write};
+
 use serde_json::{Value, json};
 
-use crate::project::{NODES, Project, circle, name, nodes_table, rules, server, write};
-
-/// Adds port 9100 to what stands there, in a firewall rule of its own or in one that is there.
-fn with_rule(source: &str) -> String {
-    let rule = "    rules:\n      - { from: office, to: all, allow: [9100/tcp], why: scraping, ticket: NET-7 }\n";
-    format!("{NODES}{rule}    peers: {{ office: {{ cidrs: [{source}] }} }}\n")
-}
+use crate::project::{NODES, Project, name, nodes_table, rules, server, with_rule, write};
 
 /// With a port less than it should have: one patch repairs it.
 fn damaged(test: &str) -> (Project, Value) {
@@ -90,6 +86,17 @@ fn an_operation_that_fails_for_a_while_is_asked_for_again_as_another() {
 }
 
 #[test]
+fn operations_are_waited_for_side_by_side() {
+    let project = Project::new("side-by-side", NODES);
+    project.fault("firewalls.insert", json!({ "then": { "slow": { "looks": 3 } } }));
+    project.run(&["apply"]).exits(0);
+    let methods: Vec<Value> = project.requests().into_iter().map(|request| request["method"].clone()).collect();
+    let second = methods.iter().rposition(|method| method == "firewalls.insert").unwrap();
+    let waits = methods[..second].iter().filter(|method| **method == "globalOperations.wait").count();
+    assert!(waits < 3, "the second insertion waits for the first: {methods:?}");
+}
+
+#[test]
 fn slow_operations_are_waited_for_again_and_again() {
     let project = Project::new("slow", NODES);
     project.fault("firewalls.insert", json!({ "then": { "slow": { "looks": 3 } }, "times": 2 }));
@@ -152,29 +159,6 @@ fn a_name_that_somebody_took_meanwhile_is_an_error() {
 }
 
 #[test]
-fn quotas_are_looked_at_before_anything_is_made() {
-    let project = Project::new("quota", &circle("ipv4"));
-    project.set(json!({ "quotas": { "FIREWALLS": 6 } }));
-    project.run(&["plan"]).exits(1).complains("6 (read)");
-    project.run(&["apply"]).exits(1);
-    assert!(project.firewalls().is_empty());
-}
-
-#[test]
-fn a_quota_that_is_exceeded_half_way_leaves_a_journal_and_is_gone_on_from() {
-    // The inventory says that there is more room than there is.
-    let inventory = circle("ipv4").replace("project: PROJECT", "project: PROJECT, quotas: { resources: 100 }");
-    let project = Project::new("half", &inventory);
-    project.set(json!({ "quotas": { "FIREWALLS": 6 } }));
-    project.run(&["apply"]).exits(3).complains("QUOTA_EXCEEDED").complains("Limit: 6").complains("ask for more");
-    assert_eq!(project.scene.journals().len(), 1);
-    assert_eq!(project.firewalls().len(), 2);
-    project.set(json!({ "quotas": { "FIREWALLS": 100 } }));
-    project.run(&["apply"]).exits(0);
-    project.run(&["plan", "--detailed-exitcode"]).exits(0);
-}
-
-#[test]
 fn what_the_credentials_may_not_do_is_said_with_the_role_that_may() {
     let project = Project::new("denied", NODES);
     project.fault("firewalls.list", json!({ "then": "deny" }));
@@ -195,8 +179,7 @@ fn a_network_that_does_not_exist_is_named() {
     project.run(&["plan"]).exits(1).complains("has no network `prod`").complains("gcloud compute networks list");
     project.fault("networks.getEffectiveFirewalls", json!({ "then": "deny" }));
     project.run(&["plan"]).exits(1).complains("has no network `prod`");
-    project.call("POST", "/global/networks", &json!({ "name": "prod", "autoCreateSubnetworks": false }));
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    project.make_network(json!({ "name": "prod", "autoCreateSubnetworks": false }));
     project.run(&["apply"]).exits(0);
     let networks: Vec<Value> = project.firewalls().into_values().map(|f| f["network"].clone()).collect();
     assert!(
@@ -236,6 +219,15 @@ fn every_kind_of_default_credentials_is_taken() {
     );
     let source = json!({ "type": "authorized_user", "client_id": "id", "client_secret": "secret", "refresh_token": "again",
         "token_uri": format!("{}/token", server()) });
+    // What `gcloud auth application-default login` leaves, on another quota project.
+    project.scene.unset("GOOGLE_APPLICATION_CREDENTIALS").set("GOOGLE_CLOUD_QUOTA_PROJECT", "another-payer");
+    project.scene.write("home/.config/gcloud/application_default_credentials.json", source.to_string());
+    project.calls_of(|| project.run(&["plan"]).exits(0));
+    assert!(
+        callers(&project).iter().all(|c| *c == json!(["user@example.com", "another-payer"])),
+        "{:?}",
+        callers(&project)
+    );
     let url =
         format!("{}/v1/projects/-/serviceAccounts/robot@demo.iam.gserviceaccount.com:generateAccessToken", server());
     use_key(
@@ -255,6 +247,49 @@ fn every_kind_of_default_credentials_is_taken() {
     );
     project.calls_of(|| project.run(&["plan"]).exits(0));
     assert!(callers(&project).iter().all(|c| c[0] == "principal@example.com"), "{:?}", callers(&project));
+}
+
+/// A metadata server: what it is asked for ends up in the channel.
+fn metadata_server() -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (asked, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = String::new();
+            let mut lines = BufReader::new(&stream).lines();
+            while let Some(Ok(line)) = lines.next().filter(|line| line.as_ref().is_ok_and(|line| !line.is_empty())) {
+                request.push_str(&line.to_ascii_lowercase());
+                request.push('\n');
+            }
+            let token = json!({ "access_token": "from-the-machine", "expires_in": 3600, "token_type": "Bearer" });
+            let (status, body) = match request.contains("/token") {
+                true => ("200 OK", token.to_string()),
+                false => ("404 Not Found", String::new()),
+            };
+            let length = body.len();
+            let head = "metadata-flavor: Google\r\ncontent-type: application/json\r\nconnection: close";
+            write!(stream, "HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            asked.send(request).unwrap_or_default();
+        }
+    });
+    (address, seen)
+}
+
+#[test]
+fn a_machine_s_own_account_is_taken_where_there_is_nothing_else() {
+    let mut project = Project::new("machine", NODES);
+    let (address, seen) = metadata_server();
+    project.scene.unset("GOOGLE_APPLICATION_CREDENTIALS").set("GCE_METADATA_HOST", &address);
+    project.run(&["apply"]).exits(0);
+    // A token, and none of those that the server of the tests gives.
+    assert!(callers(&project).iter().all(|caller| caller[0] == "unknown"), "{:?}", callers(&project));
+    assert_eq!(rules(&project.firewalls())["nodes"], nodes_table());
+    let asked: Vec<String> = seen.try_iter().filter(|request| request.contains("/token")).collect();
+    let [request] = &asked[..] else { panic!("{asked:?}") };
+    assert!(request.starts_with("get /computemetadata/v1/instance/service-accounts/default/token"), "{request}");
+    assert!(request.contains("metadata-flavor: google"), "{request}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::project::{NODES, Project, READING, circle, counted, name, nodes_table, rules};
+use crate::project::{NODES, Project, READING, changes, circle, counted, name, nodes_table, rules, with_rule};
 
 #[test]
 fn from_empty_the_documented_table_and_then_nothing_to_do() {
@@ -11,7 +11,7 @@ fn from_empty_the_documented_table_and_then_nothing_to_do() {
     assert_eq!(calls, counted(READING));
     let (_, calls) = project.calls_of(|| project.run(&["apply"]).exits(0));
     // One for what comes from everywhere, one for what comes from the nodes themselves.
-    assert_eq!((calls["firewalls.insert"], calls["globalOperations.wait"]), (2, 2), "{calls:?}");
+    assert_eq!(changes(&calls), counted([("firewalls.insert", 2), ("globalOperations.wait", 2)]));
     let firewalls = project.as_google_reads();
     assert_eq!(rules(&firewalls)["nodes"], nodes_table());
     assert_eq!(firewalls.len(), 2);
@@ -45,9 +45,49 @@ fn drift_is_repaired_both_ways_by_a_patch() {
     assert_eq!(calls.get("firewalls.insert"), None, "{calls:?}");
     assert_eq!(rules(&project.firewalls())["nodes"], nodes_table());
     assert!(project.firewalls().keys().eq(before.keys()), "existing firewall rules keep their names");
-    let patches = calls["firewalls.patch"];
-    // Each: read, patch, wait, read.
-    assert_eq!((calls["globalOperations.wait"], calls["firewalls.get"]), (patches, 2 * patches), "{calls:?}");
+    // One: read, patch, wait, read.
+    let patched = [("firewalls.get", 2), ("firewalls.patch", 1), ("globalOperations.wait", 1)];
+    assert_eq!(changes(&calls), counted(patched));
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn the_last_source_goes_with_its_firewall_rule() {
+    let project = Project::new("last-source", &with_rule("192.0.2.0/24"));
+    project.run(&["apply"]).exits(0);
+    project.write(NODES);
+    // Patched to have no source, it would be open to everybody.
+    let (_, calls) = project.calls_of(|| project.run(&["apply"]).exits(0));
+    assert_eq!(changes(&calls), counted([("firewalls.delete", 1), ("globalOperations.wait", 1)]));
+    assert_eq!(rules(&project.firewalls())["nodes"], nodes_table());
+}
+
+#[test]
+fn what_is_not_ours_to_say_of_a_firewall_rule_survives_a_patch() {
+    let project = Project::new("survives", NODES);
+    project.run(&["apply"]).exits(0);
+    let ours = project.ours("0.0.0.0/0");
+    let others = json!({ "priority": 900, "logConfig": { "enable": true, "metadata": "EXCLUDE_ALL_METADATA" },
+        "allowed": [{ "IPProtocol": "tcp", "ports": ["22"] }] });
+    project.others(name(&ours), others.clone());
+    let (_, calls) = project.calls_of(|| project.run(&["apply"]).exits(0));
+    assert_eq!(calls["firewalls.patch"], 1, "{calls:?}");
+    let firewalls = project.firewalls();
+    assert_eq!(rules(&firewalls)["nodes"], nodes_table());
+    for field in ["priority", "logConfig"] {
+        assert_eq!(firewalls[name(&ours)][field], others[field]);
+    }
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn nodes_that_have_ipv6_only() {
+    let project = Project::new("six", &circle("ipv6"));
+    project.run(&["apply"]).exits(0);
+    let made = rules(&project.firewalls());
+    assert!(made["prod-workers"].contains("in tcp 443 ::/0"), "{made:?}");
+    // A tag is of both families anyway.
+    assert!(made["prod-etcd"].contains("in tcp 2379-2380 prod-control"), "{made:?}");
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
@@ -255,7 +295,7 @@ fn a_long_list_is_read_page_by_page() {
 }
 
 #[test]
-fn a_hundred_groups_cost_two_calls_for_each_firewall_rule() {
+fn a_hundred_groups_with_a_thousand_rules_cost_two_calls_for_each_firewall_rule() {
     let mut inventory =
         String::from("version: 1\nowner: platform\nnetworks: { lab: { gcp: { project: PROJECT } } }\nclusters:\n");
     for i in 0..25 {
@@ -270,9 +310,14 @@ fn a_hundred_groups_cost_two_calls_for_each_firewall_rule() {
     project.set(json!({ "quotas": { "FIREWALLS": 1000 } }));
     let (_, calls) = project.calls_of(|| project.run(&["apply"]).exits(0));
     let made = project.firewalls();
-    assert_eq!(rules(&made).len(), 100);
-    let inserts = u64::try_from(made.len()).unwrap();
-    assert_eq!((calls["firewalls.insert"], calls["globalOperations.wait"]), (inserts, inserts));
+    let by_group = rules(&made);
+    assert_eq!(by_group.len(), 100);
+    for (group, rules) in &by_group {
+        let of_group = |rule: &String| rule.replace(" nodes", &format!(" {group}"));
+        assert_eq!(*rules, nodes_table().iter().map(of_group).collect(), "{group}");
+    }
+    // One for what comes from everywhere, one for what comes from the nodes themselves.
+    assert_eq!(changes(&calls), counted([("firewalls.insert", 200), ("globalOperations.wait", 200)]));
     let (_, calls) = project.calls_of(|| project.run(&["plan", "--detailed-exitcode"]).exits(0));
     assert_eq!(calls, counted(READING));
 }

@@ -8,7 +8,9 @@
 mod faults;
 mod journey;
 mod ownership;
+mod precedence;
 mod project;
+mod quota;
 #[path = "../support/mod.rs"]
 mod support;
 

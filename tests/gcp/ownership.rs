@@ -98,6 +98,17 @@ fn a_deny_that_comes_first_is_told_and_left_alone() {
     let planned = project.run(&["apply"]).exits(0).says("no-kube-api").says("6443/tcp").says("900");
     assert!(!planned.stdout.contains("nodes: 22/tcp is denied"), "{}", planned.stdout);
     assert_eq!(project.firewalls()["no-kube-api"]["denied"][0]["ports"], json!(["6000-7000"]));
+    // What others let through first it doesn't deny.
+    let first = json!({ "sourceRanges": ["0.0.0.0/0"], "priority": 800,
+        "allowed": [{ "IPProtocol": "tcp", "ports": ["6443"] }] });
+    project.make("kube-api-first", first);
+    let planned = project.run(&["plan"]).exits(0);
+    assert!(!planned.stdout.contains("no-kube-api"), "{}", planned.stdout);
+    project.others("kube-api-first", json!({ "sourceRanges": ["192.0.2.0/24"] }));
+    project.run(&["plan"]).exits(0).says("is denied by `no-kube-api` (priority 900)");
+    // Whose other end can't be compared, it is told with a doubt.
+    project.others("no-kube-api", json!({ "destinationRanges": ["10.0.0.0/8"] }));
+    project.run(&["plan"]).exits(0).says("may be denied by `no-kube-api` (priority 900)");
     // One that comes later denies nothing of ours.
     project.others("no-kube-api", json!({ "priority": 2000 }));
     let planned = project.run(&["plan"]).exits(0);
@@ -124,10 +135,6 @@ fn what_the_organisation_denies_is_told() {
 fn a_rule_of_an_exclusive_group_that_cannot_be_understood_is_an_error_that_names_it() {
     let exclusive = NODES.replace("security_group: nodes", "security_group: nodes, ownership: exclusive");
     let project = Project::new("opaque", &exclusive);
-    let both_ends = |target: &str| {
-        json!({ "targetTags": [target], "sourceRanges": ["192.0.2.0/24"], "destinationRanges": ["198.51.100.0/24"],
-            "allowed": [{ "IPProtocol": "tcp" }] })
-    };
     project.make("odd", both_ends("others"));
     project.run(&["plan"]).exits(0);
     project.make("odd-too", both_ends("nodes"));
@@ -140,6 +147,83 @@ fn a_rule_of_an_exclusive_group_that_cannot_be_understood_is_an_error_that_names
     let firewalls = project.firewalls();
     assert!(firewalls.contains_key("odd-too") && firewalls.contains_key("theirs"));
     assert!(rules(&firewalls)["nodes"].is_superset(&set(&["in tcp 8443 192.0.2.0/24"])));
+}
+
+fn both_ends(target: &str) -> serde_json::Value {
+    json!({ "targetTags": [target], "sourceRanges": ["192.0.2.0/24"], "destinationRanges": ["198.51.100.0/24"],
+        "allowed": [{ "IPProtocol": "tcp" }] })
+}
+
+#[test]
+fn a_rule_that_cannot_be_understood_stops_nobody_who_only_refers_to_its_tag() {
+    let rule = "    rules:\n      - { from: jump, to: all, allow: [9100/tcp], why: scraping, ticket: NET-7 }\n    \
+                peers: { jump: { tag: bastion } }\n";
+    let project = Project::new("referred", &format!("{NODES}{rule}"));
+    project.make("odd", both_ends("bastion"));
+    project.run(&["apply"]).exits(0);
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    assert!(rules(&project.firewalls())["nodes"].contains("in tcp 9100 bastion"));
+    // Of another controller, in a group that is ours alone.
+    project.make("k8s-fw-a1b2c3", both_ends("nodes"));
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    project.run(&["destroy", "--yes"]).exits(0);
+    assert!(project.firewalls().into_keys().eq(["k8s-fw-a1b2c3", "odd"]));
+}
+
+#[test]
+fn a_rule_that_cannot_be_understood_does_not_disturb_reading_back() {
+    let peers = "    peers: { one: { cidrs: [192.0.2.0/24] }, two: { cidrs: [198.51.100.0/24] } }\n";
+    let with = |ports: &str| {
+        let rule = |peer, ports| {
+            format!("      - {{ from: {peer}, to: all, allow: [{ports}], why: scraping, ticket: NET-7 }}\n")
+        };
+        let shared = NODES.replace("security_group: nodes", "security_group: nodes, ownership: shared, create: true");
+        format!("{shared}    rules:\n{}{}{peers}", rule("one", "9100/tcp, 9200/tcp"), rule("two", ports))
+    };
+    let project = Project::new("reading-back", &with("9100/tcp, 9200/tcp"));
+    project.make("odd", both_ends("nodes"));
+    project.run(&["apply"]).exits(0);
+    // One firewall rule less what one of its sources loses is two: the new one is read back before the old one changes.
+    project.write(&with("9100/tcp"));
+    project.calls_of(|| project.run(&["apply", "--settle", "0"]).exits(0));
+    let methods: Vec<_> = project.requests().into_iter().map(|request| request["method"].clone()).collect();
+    let at = |wanted: &str| methods.iter().position(|method| method == wanted).unwrap();
+    assert!(at("firewalls.insert") < at("firewalls.patch"), "{methods:?}");
+    let made = rules(&project.firewalls());
+    assert!(!made["nodes"].contains("in tcp 9200 198.51.100.0/24"), "{made:?}");
+}
+
+#[test]
+fn what_two_firewall_rules_of_ours_say_is_redundant_and_tidied() {
+    let project = Project::new("copies", NODES);
+    project.run(&["apply"]).exits(0);
+    let before = project.firewalls();
+    let mut copy = project.ours("sourceTags");
+    copy.as_object_mut()
+        .unwrap()
+        .retain(|key, _| ["description", "sourceTags", "targetTags", "allowed"].contains(&&**key));
+    project.make("rsgsync-copy", copy);
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+    project.run(&["plan", "--tidy"]).exits(0).says("+0 −5");
+    let (_, calls) = project.calls_of(|| project.run(&["apply", "--tidy", "--max-removals", "20"]).exits(0));
+    assert_eq!((calls["firewalls.delete"], calls.get("firewalls.patch")), (1, None), "{calls:?}");
+    assert_eq!(rules(&project.firewalls()), rules(&before));
+    project.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_rollback_takes_our_copy_of_another_owner_s_rule_away() {
+    let shared = "security_group: nodes, ownership: shared, create: true";
+    let platform = NODES.replace("security_group: nodes", shared);
+    let project = Project::new("copy-back", &platform);
+    project.run(&["apply"]).exits(0);
+    let first = project.firewalls();
+    project.write(&platform.replace("owner: platform", "owner: web").replace("  nodes:\n", "  shop:\n"));
+    project.run(&["apply"]).exits(0);
+    assert!(project.firewalls().len() > first.len());
+    let journal = project.scene.journals().pop().unwrap();
+    project.run(&["rollback", journal.to_str().unwrap(), "--yes"]).exits(0);
+    assert_eq!(project.firewalls(), first);
 }
 
 #[test]

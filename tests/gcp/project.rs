@@ -71,6 +71,17 @@ impl Project {
         request(method, &format!("/compute/v1/projects/{}{path}", self.name), body)
     }
 
+    /// A change by somebody else, carried out when this returns.
+    pub fn change(&self, path: &str, body: Value) {
+        let operation = self.call("POST", path, &body);
+        let done = self.call("POST", &format!("/global/operations/{}/wait", name(&operation)), &Value::Null);
+        assert!(done["status"] == "DONE" && done["error"].is_null(), "{done}");
+    }
+
+    pub fn make_network(&self, body: Value) {
+        self.change("/global/networks", body);
+    }
+
     /// Something goes wrong: `then` as localstack/README.md has it.
     pub fn fault(&self, method: &str, fault: Value) {
         let mut all = json!({ "project": self.name, "method": method });
@@ -204,6 +215,12 @@ pub fn counted<const N: usize>(calls: [(&str, u64); N]) -> BTreeMap<String, u64>
     calls.into_iter().map(|(call, count)| (call.to_owned(), count)).collect()
 }
 
+/// What is asked for beside what reading asks for.
+pub fn changes(calls: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let reading = counted(READING);
+    calls.iter().filter(|(call, _)| !reading.contains_key(*call)).map(|(call, count)| (call.clone(), *count)).collect()
+}
+
 /// What planning asks for.
 pub const READING: [(&str, u64); 3] =
     [("firewalls.list", 1), ("networks.getEffectiveFirewalls", 1), ("projects.get", 1)];
@@ -221,6 +238,12 @@ clusters:
     groups:
       all: { roles: [etcd, controlplane, worker], security_group: nodes }
 "#;
+
+/// [`NODES`], and port 9100 from `source`: a firewall rule of its own.
+pub fn with_rule(source: &str) -> String {
+    let rule = "    rules:\n      - { from: office, to: all, allow: [9100/tcp], why: scraping, ticket: NET-7 }\n";
+    format!("{NODES}{rule}    peers: {{ office: {{ cidrs: [{source}] }} }}\n")
+}
 
 /// The documentation's table of Rancher's EC2 security group: 12 inbound rules.
 pub fn nodes_table() -> BTreeSet<String> {

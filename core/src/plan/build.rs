@@ -9,19 +9,19 @@ use super::going::Doomed;
 use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, deleted, orphans, pruned};
-use super::shadow::shadowed;
+use super::shadow::{denied_already, shadowed};
 use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost, words_for_nothing};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
-use crate::diff::Fate;
+use crate::diff::{Fate, open_outbound};
 use crate::flow::{Ask, Flows, Unopened, Why};
 use crate::guard::GuardsInForce;
-use crate::inventory::{Inventory, Network, SecurityGroup};
+use crate::inventory::{EgressMode, Inventory, Network, Ownership, SecurityGroup};
 use crate::link::{Unlinked, Whereabouts, link, settle_references};
 use crate::name::{ClusterName, GroupName, NetworkName};
-use crate::observed::{Observed, ObservedGroup, Ours};
+use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Pack, Site};
 use crate::proof::GroupCase;
-use crate::rule::{Atom, Cidr, PeerKind, RulePeer};
+use crate::rule::{Atom, Cidr, Family, PeerKind, RulePeer};
 
 /// One network: what it should have, what it has, and how its cloud packs calls.
 pub struct NetworkInput<'a> {
@@ -143,6 +143,8 @@ pub fn plan(
     let mut notes: Vec<String> = adopted_from(&networks).collect();
     notes.extend(networks.iter().filter_map(|n| n.observed.as_ref().ok()).flat_map(|o| o.notes.iter().cloned()));
     notes.extend(shadowed(&networks));
+    notes.extend(denied_already(&networks, &steps));
+    notes.extend(strict_in_vain(inventory, &networks));
     notes.extend(ids_lost(&networks, &steps));
     notes.extend(words_for_nothing(&networks, &steps, &options.cascade));
     notes.extend(forbidden_but_there(&networks, guards, &inventory.trusted));
@@ -325,6 +327,33 @@ fn adopted_from(networks: &[NetworkPlan]) -> impl Iterator<Item = String> {
         let writer = crate::writer::of_group(name)?;
         Some(format!("`{name}` looks like a group of {}: {}", writer.name, writer.why))
     })
+}
+
+/// Shared groups whose outbound traffic is to be narrowed, while what the cloud itself lets out isn't ours to take away.
+fn strict_in_vain(inventory: &Inventory, networks: &[NetworkPlan]) -> Vec<String> {
+    let strict = |cluster: &ClusterName| {
+        inventory.clusters.get(cluster).is_some_and(|cluster| cluster.egress == EgressMode::Strict)
+    };
+    let mut notes = Vec::new();
+    let groups = networks.iter().flat_map(|n| n.groups.iter().map(move |g| (n, g)));
+    for (network, group) in groups.filter(|(_, group)| group.ownership == Ownership::Shared) {
+        let rules = network.observed_group(group.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
+        let opens = |(rule, fate): &(&ObservedRule, &Fate)| {
+            let unclaimed = rule.marks.is_empty() && matches!(fate, Fate::Foreign | Fate::Satisfies);
+            unclaimed && open_outbound(Family::Both).contains(&rule.rule)
+        };
+        let open: Vec<_> = rules.iter().zip(&group.diff.fates).filter(opens).map(|(r, _)| r.rule.peer).collect();
+        if open.is_empty() || !group.members.iter().all(|(cluster, _)| strict(cluster)) {
+            continue;
+        }
+        let to = open.iter().map(|p| if let RulePeer::Addresses(to) = p { to.to_string() } else { String::new() });
+        notes.push(format!(
+            "`{}` is shared: `egress: strict` narrows nothing there, since what lets everything out to {} isn't ours",
+            network.group_name(group.atom),
+            to.collect::<Vec<_>>().join(" and "),
+        ));
+    }
+    notes
 }
 
 /// Groups whose rules let through what they say and not the answers to it.

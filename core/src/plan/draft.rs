@@ -7,11 +7,13 @@ use super::going::{
     Deletion, Doomed, Going, Leaving, NOT_OURS, Stuck, deletions_in_order, release, step_rule, unwanted, with_rules,
 };
 use super::order::{GroupCalls, Place, order};
-use super::quota::full_networks;
+use super::quota::{full_networks, full_projects};
+use super::shadow::denied;
 use super::undo::spell;
 use super::{Action, GroupPlan, NetworkPlan, PlanError, Step, StepRule};
 use crate::diff::Fate;
 use crate::guard::GuardsInForce;
+use crate::inventory::Ownership;
 use crate::name::NetworkName;
 use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Site;
@@ -56,6 +58,10 @@ impl Draft {
         let Some(ours) = going.first().map(|one| one.ours) else { return Vec::new() };
         let (mut groups, mut leaving) = (Vec::new(), Vec::new());
         for one in going {
+            if let Some((resource, why)) = one.group.unreadable(Ownership::Shared, ours) {
+                let (group, resource, why) = (one.security_group.clone(), resource.to_owned(), why.to_owned());
+                self.errors.push(PlanError::Unreadable { network: name.clone(), group, resource, why });
+            }
             let (diff, stuck) = one.diff();
             self.still_referenced(input, observed, &one.security_group, stuck);
             self.cascading(name, one.group, &diff.fates);
@@ -154,6 +160,11 @@ impl Draft {
         let mut steps = order(calls, &made_elsewhere(&networks));
         for step in steps.iter_mut().filter(|step| step.action == Action::DeleteGroup) {
             step.cascade = cascades.remove(&(step.network.clone(), step.group)).unwrap_or_default();
+        }
+        let refused: Vec<PlanError> =
+            full_projects(&networks, &steps).into_iter().chain(denied(&networks, &steps)).collect();
+        if !refused.is_empty() {
+            return Err(refused);
         }
         let proof = prove(&Case { groups: cases, steps: &steps, trusted, gaps, cascades: words });
         Ok((networks, steps, proof))

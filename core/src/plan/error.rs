@@ -48,6 +48,37 @@ pub enum PlanError {
         /// What the cloud can't say.
         why: String,
     },
+    /// Something of a group that is ours to change can't be compared with what is wanted.
+    #[error(
+        "security group `{group}` of network `{network}`: `{resource}` has {why}, which can't be compared with what is wanted"
+    )]
+    Unreadable {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+        /// The cloud's own object that holds it.
+        resource: String,
+        /// What it has.
+        why: String,
+    },
+    /// Denying all outbound traffic that isn't wanted would cut what something behind that deny lets out.
+    #[error(
+        "security group `{group}` of network `{network}`: `egress: strict` would cut what `{by}` (priority {priority}) lets \
+         out: {rules}"
+    )]
+    Denied {
+        /// The network.
+        network: NetworkName,
+        /// The group.
+        group: String,
+        /// What lets it out.
+        by: String,
+        /// Its priority: not before that of the deny.
+        priority: u32,
+        /// What would be cut.
+        rules: String,
+    },
     /// The cloud makes no group of this name.
     #[error("security group `{group}` of network `{network}` can't be made: {why}")]
     NoSuchName {
@@ -132,14 +163,15 @@ pub enum PlanError {
         /// None of them is ours, and the cloud would delete them with the group: `--cascade` allows that.
         cascades: bool,
     },
-    /// A quota of the whole network has no room for the additions that must stand before the removals.
+    /// A quota of the whole network, or of the project that several share, has no room for the additions that must stand
+    /// before the removals.
     #[error(
         "network `{network}` has no room for more {what}: {before} now, everybody's, {adds} to add, {removes} to remove \
          afterwards, {peak} at once, but the quota is {} ({})", limit.at_most, limit.source.as_str()
     )]
     NetworkQuota {
-        /// The network.
-        network: NetworkName,
+        /// The network; of several that share the quota their names: ``a` and `b``.
+        network: String,
         /// What is counted.
         what: NetworkCount,
         /// Counted now.
@@ -215,6 +247,12 @@ impl PlanError {
             }
             Self::MissingPeer { .. } => "check the name, give the group's id, or create the group first",
             Self::Unsayable { .. } => "waive the row, or give it another peer with `narrow`",
+            Self::Unreadable { .. } => {
+                "nothing was changed; replace it, or write `ownership: shared` where it isn't ours"
+            }
+            Self::Denied { .. } => {
+                "give it a priority before 65534, list what it lets out under `rules:`, or write `egress: open`"
+            }
             Self::NoSuchName { .. } => "name it otherwise; is it an id, check its spelling",
             Self::StillReferenced { group, cascades: true, .. } => {
                 return format!(

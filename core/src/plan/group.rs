@@ -54,6 +54,10 @@ pub(super) fn group(
             if let Some(mark) = other {
                 return Err(PlanError::OtherOwner { network, group: name, mark: mark.clone() });
             }
+            if let Some((resource, why)) = group.unreadable(ownership, ours) {
+                let (resource, why) = (resource.to_owned(), why.to_owned());
+                return Err(PlanError::Unreadable { network, group: name, resource, why });
+            }
             (group, ownership)
         }
         None if matches!(desired.security_group, SecurityGroup::Id(_)) => {

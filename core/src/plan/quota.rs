@@ -1,10 +1,10 @@
 //! How full a group is, and a network, as the cloud counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::GroupCalls;
-use super::{Action, NetworkCount, NetworkPlan, PlanError};
-use crate::observed::{Holds, Limits, Observed};
+use super::{Action, NetworkCount, NetworkPlan, PlanError, Step};
+use crate::observed::{Holds, Limit, Limits, ObservedGroup};
 use crate::pack::{Call, Dialect, QuotaCount};
 use crate::rule::{Direction, Family, Rule};
 
@@ -66,39 +66,77 @@ pub(super) fn full_networks(networks: &[NetworkPlan], calls: &[GroupCalls]) -> V
         let adds = calls().flat_map(|c| c.waves.iter().flatten()).map(added).sum();
         let removes = calls().flat_map(|c| c.waves.iter().flatten()).map(removed).sum();
         let (limits, usage) = (&observed.limits, observed.usage);
-        let (made, gone) = resources(observed, calls());
         for (what, limit, before, adds, removes, grows) in [
             (NetworkCount::Groups, limits.groups, usage.groups, creates, deletes, creates),
             (NetworkCount::Rules, limits.rules, usage.rules, adds, removes, calls().map(fullest).sum()),
-            (NetworkCount::Resources, limits.resources, usage.resources, made, gone, made),
         ] {
             let (Some(limit), Some(before)) = (limit, before) else { continue };
-            let peak = usize::try_from(before).unwrap_or(usize::MAX).saturating_add(grows);
-            if grows > 0 && peak > usize::try_from(limit.at_most).unwrap_or(usize::MAX) {
-                let network = network.network.name.clone();
-                errors.push(PlanError::NetworkQuota { network, what, before, adds, removes, peak, limit });
-            }
+            let network = network.network.name.to_string();
+            errors.extend(full(network, what, limit, before, (adds, removes), grows));
         }
     }
     errors
 }
 
-/// How many resources calls make, and how many go with their last rule.
-fn resources<'a>(observed: &Observed, calls: impl Iterator<Item = &'a GroupCalls>) -> (usize, usize) {
-    let (mut made, mut gone) = (0, 0);
-    for GroupCalls { group, waves, .. } in calls {
-        let group = observed.groups.iter().find(|g| g.atom == *group);
-        for call in waves.iter().flatten() {
-            let Some(name) = call.resource.as_deref() else { continue };
-            let held = || group.iter().flat_map(|g| &g.rules).filter(|r| r.resource.as_deref() == Some(name)).count();
-            match group.and_then(|g| g.resources.iter().find(|r| *r.name == *name)).map(|r| r.holds) {
-                None => made += 1,
-                Some(Holds::Denial(_)) => gone += usize::from(call.action == Action::AddRules),
-                Some(Holds::Rules) => gone += usize::from(call.adds.is_empty() && removed(call) >= held()),
+fn full(
+    network: String,
+    what: NetworkCount,
+    limit: Limit,
+    before: u32,
+    (adds, removes): (usize, usize),
+    grows: usize,
+) -> Option<PlanError> {
+    let peak = usize::try_from(before).unwrap_or(usize::MAX).saturating_add(grows);
+    let is_full = grows > 0 && peak > usize::try_from(limit.at_most).unwrap_or(usize::MAX);
+    is_full.then_some(PlanError::NetworkQuota { network, what, before, adds, removes, peak, limit })
+}
+
+/// Projects whose quota of resources has no room for all that steps make before anything goes; several networks may be of
+/// one project.
+pub(super) fn full_projects(networks: &[NetworkPlan], steps: &[Step]) -> Vec<PlanError> {
+    let mut projects: BTreeMap<_, Vec<&NetworkPlan>> = BTreeMap::new();
+    for network in networks {
+        let account = network.observed.as_ref().ok().and_then(|o| o.account.as_deref());
+        // Of one whose project nobody knows, the quota is its own.
+        let key = account.map_or((Some(&network.network.name), ""), |account| (None, account));
+        projects.entry((network.network.provider, key)).or_default().push(network);
+    }
+    let mut errors = Vec::new();
+    for networks in projects.values() {
+        let observed = || networks.iter().filter_map(|n| n.observed.as_ref().ok());
+        let limit = observed().filter_map(|o| o.limits.resources).min_by_key(|limit| limit.at_most);
+        let (Some(limit), Some(before)) = (limit, observed().filter_map(|o| o.usage.resources).max()) else { continue };
+        let counts = networks.iter().map(|network| (network, resources(network, steps)));
+        let growing: Vec<_> = counts.filter(|(_, (made, gone))| made + gone > 0).collect();
+        let (made, gone) = growing.iter().fold((0, 0), |(a, b), (_, (made, gone))| (a + made, b + gone));
+        let names: Vec<&str> = growing.iter().map(|(n, _)| n.network.name.as_str()).collect();
+        errors.extend(full(names.join("` and `"), NetworkCount::Resources, limit, before, (made, gone), made));
+    }
+    errors
+}
+
+/// How many resources of a network steps make, and how many go with their last rule.
+fn resources(network: &NetworkPlan, steps: &[Step]) -> (usize, usize) {
+    let (mut made, mut gone) = (BTreeSet::new(), 0);
+    for step in steps.iter().filter(|step| step.network == network.network.name) {
+        let Some(name) = step.resource.as_deref() else { continue };
+        let group = network.observed_group(step.group);
+        match group.and_then(|g| g.resources.iter().find(|r| *r.name == *name)).map(|r| &r.holds) {
+            None => {
+                made.insert(name);
             }
+            Some(Holds::Denial(_)) => gone += usize::from(step.action == Action::AddRules),
+            Some(Holds::Rules) => gone += usize::from(empties(step, name, group)),
+            Some(Holds::Unreadable(_)) => {}
         }
     }
-    (made, gone)
+    (made.len(), gone)
+}
+
+/// Whether a step leaves nothing in a resource.
+fn empties(step: &Step, name: &str, group: Option<&ObservedGroup>) -> bool {
+    let held = group.into_iter().flat_map(|g| &g.rules).filter(|r| r.resource.as_deref() == Some(name)).count();
+    step.action == Action::RemoveRules && step.removes.len() >= held
 }
 
 /// Rules that are there after a call and were not before.

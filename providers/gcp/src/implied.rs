@@ -38,9 +38,8 @@ pub(crate) fn denies_implied(firewall: &Firewall, scope: &Scope) -> Option<Cidr>
     let any = Cidr::parse(range).filter(|any| *any == Cidr::ANY_V4 || *any == Cidr::ANY_V6)?;
     let marks = marks_in(&firewall.description);
     // A read-back doesn't say which clusters are ours.
-    let is_ours = |mark: &Mark| {
-        mark.owner == scope.owner && (scope.clusters.is_empty() || scope.clusters.contains(&mark.cluster))
-    };
+    let is_ours =
+        |mark: &Mark| mark.owner == scope.owner && (scope.reads_back() || scope.clusters.contains(&mark.cluster));
     let ours = !marks.is_empty() && marks.iter().all(is_ours);
     let everything = firewall.allowed.is_empty() && traffic_of(firewall) == Ok(BTreeSet::from([Traffic::ALL]));
     let only = firewall.source_ranges.is_empty() && matches!(firewall.targets(), Targets::One(_));

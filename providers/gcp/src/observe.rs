@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::Method;
 use rsgsync_core::describe::group_marks_in;
-use rsgsync_core::inventory::Ownership;
 use rsgsync_core::name::{GroupId, GroupMark, GroupName, Mark, Origin};
 use rsgsync_core::observed::{
     Holds, Limit, LimitSource, Limits, Observed, ObservedGroup, ObservedRule, Resource, Scope, Usage,
@@ -15,9 +14,10 @@ use rsgsync_engine::CloudError;
 
 use crate::api::Call;
 use crate::connect::Gcp;
+use crate::denies::allows;
 use crate::error::{NOT_COMPUTE, final_error};
 use crate::implied::{denies_implied, implied};
-use crate::translate::{Targets, Unreadable, direction_of, rules_of};
+use crate::translate::{Targets, direction_of, rules_of};
 use crate::wire::{Firewall, FirewallPage, Project};
 
 /// Firewall rules a page: the most that the API gives.
@@ -28,21 +28,18 @@ const ADDRESSES: u32 = 256;
 
 impl Gcp {
     pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
-        // Only planning asks for what the marks tell; a read-back needs no quotas, and what others deny doesn't matter to it.
-        let planning = async {
-            if scope.marked {
-                futures_util::future::try_join(self.quota(), self.effective()).await
-            } else {
-                Ok((None, None))
-            }
-        };
-        let (listed, (quota, effective)) = futures_util::future::try_join(self.list(), planning).await?;
+        // A read-back needs no quotas; what policies deny only a plan from an inventory tells.
+        let quota = async { if scope.reads_back() { Ok(None) } else { self.quota().await } };
+        let effective = async { if scope.marked { self.effective().await } else { Ok(None) } };
+        let (listed, quota, effective) = futures_util::future::try_join3(self.list(), quota, effective).await?;
         let of_network: Vec<&Firewall> = listed.iter().filter(|f| f.is_of(&self.place.network)).collect();
         self.session.listed(&listed, scope.marked);
         if scope.marked && effective.is_none() && of_network.is_empty() {
             self.check_network().await?;
         }
         let groups = groups(&of_network, scope, atoms)?;
+        // Names and quotas are the project's.
+        let used = quota.map_or_else(|| u32::try_from(listed.len()).unwrap_or(u32::MAX), |quota| quota.used);
         let (denies, notes) = self.denies(&of_network, scope, effective, atoms).await?;
         let base = &self.compute().await?.base;
         Ok(Observed {
@@ -51,8 +48,9 @@ impl Gcp {
             place: format!("network {}", self.place.network),
             identity: Some(format!("{base} {} {}", self.place.project, self.place.network)),
             limits: self.limits(quota),
-            usage: Usage { resources: quota.map(|quota| quota.used), ..Usage::default() },
+            usage: Usage { resources: Some(used), ..Usage::default() },
             denies,
+            allows: allows(&of_network, atoms),
             taken: listed.iter().map(|firewall| Arc::from(firewall.name.as_str())).collect(),
             notes,
             ..Observed::default()
@@ -142,7 +140,8 @@ struct Read<'a> {
     firewall: &'a Firewall,
     marks: Vec<GroupMark>,
     holds: Holds,
-    says: Result<(Direction, BTreeSet<Rule>), Unreadable>,
+    direction: Direction,
+    rules: BTreeSet<Rule>,
 }
 
 /// The groups that were asked for, and where the marks count those that carry one of the owner; sorted.
@@ -150,37 +149,37 @@ fn groups(of_network: &[&Firewall], scope: &Scope, atoms: &mut Atoms) -> Result<
     let mut by_group: BTreeMap<&str, Vec<Read<'_>>> = BTreeMap::new();
     for firewall in of_network {
         let Targets::One(group) = firewall.targets() else { continue };
-        let holds = match denies_implied(firewall, scope) {
-            Some(any) => Holds::Denial(any.family()),
-            None if firewall.denied.is_empty() => Holds::Rules,
-            None => continue,
-        };
-        let says = match holds {
-            Holds::Denial(_) => Ok((Direction::Egress, BTreeSet::new())),
-            Holds::Rules => direction_of(firewall).and_then(|way| Ok((way, rules_of(firewall, atoms)?))),
-        };
-        let marks = group_marks_in(&firewall.description);
-        by_group.entry(group).or_default().push(Read { firewall, marks, holds, says });
+        by_group.entry(group).or_default().extend(read(firewall, scope, atoms));
     }
-    let asked: BTreeMap<&str, Option<Ownership>> =
-        scope.groups.iter().map(|asked| (asked.group.as_str(), asked.ownership)).collect();
+    let asked: BTreeSet<&str> = scope.groups.iter().map(|asked| asked.group.as_str()).collect();
     let ours = |read: &Read<'_>| read.marks.iter().any(|found| found.mark.owner == scope.owner);
-    by_group.retain(|name, reads| asked.contains_key(name) || scope.marked && reads.iter().any(ours));
+    by_group
+        .retain(|name, reads| !reads.is_empty() && (asked.contains(name) || scope.marked && reads.iter().any(ours)));
     let mut groups = Vec::with_capacity(by_group.len());
     for (name, mut reads) in by_group {
         reads.sort_by(|a, b| a.firewall.name.cmp(&b.firewall.name));
-        groups.push(group(name, &reads, asked.get(name).copied().flatten(), scope, atoms)?);
+        groups.push(group(name, reads, atoms)?);
     }
     Ok(groups)
 }
 
-fn group(
-    name: &str,
-    reads: &[Read<'_>],
-    declared: Option<Ownership>,
-    scope: &Scope,
-    atoms: &mut Atoms,
-) -> Result<ObservedGroup, CloudError> {
+/// A firewall rule that is for one tag or account; `None`: it denies, and isn't ours.
+fn read<'a>(firewall: &'a Firewall, scope: &Scope, atoms: &mut Atoms) -> Option<Read<'a>> {
+    let (holds, direction, rules) = match denies_implied(firewall, scope) {
+        Some(any) => (Holds::Denial(any.family()), Direction::Egress, BTreeSet::new()),
+        None if !firewall.denied.is_empty() => return None,
+        None => match direction_of(firewall).and_then(|way| Ok((way, rules_of(firewall, atoms)?))) {
+            Ok((direction, rules)) => (Holds::Rules, direction, rules),
+            Err(error) => {
+                tracing::info!(firewall = firewall.name, %error, "a firewall rule can't be understood");
+                (Holds::Unreadable(error.to_string()), Direction::Ingress, BTreeSet::new())
+            }
+        },
+    };
+    Some(Read { firewall, marks: group_marks_in(&firewall.description), holds, direction, rules })
+}
+
+fn group(name: &str, reads: Vec<Read<'_>>, atoms: &mut Atoms) -> Result<ObservedGroup, CloudError> {
     let broken = |what: &dyn std::fmt::Display| {
         let doing = format!("reading the firewall rules of group `{name}`");
         final_error(doing, format!("Compute Engine lists {what}"), NOT_COMPUTE)
@@ -195,19 +194,8 @@ fn group(
         rules: Vec::new(),
         resources: Vec::new(),
     };
-    let exclusive = group.ownership(declared, scope.ours()) == Ownership::Exclusive;
-    for Read { firewall, marks, holds, says } in reads {
-        let (direction, rules) = match says {
-            Ok(says) => says,
-            Err(error) if exclusive || marks.iter().any(|found| found.mark.owner == scope.owner) => {
-                return Err(unreadable(name, firewall, error));
-            }
-            Err(error) => {
-                // A foreign one is left alone whatever it says.
-                tracing::info!(firewall = firewall.name, %error, "a firewall rule of others can't be understood");
-                continue;
-            }
-        };
+    let denied: Vec<Family> = reads.iter().filter(|read| !read.firewall.disabled).filter_map(Read::denied).collect();
+    for Read { firewall, marks, holds, direction, rules } in reads {
         let resource: Arc<str> = firewall.name.as_str().into();
         let carried: BTreeSet<Mark> = marks.iter().map(|found| found.mark.clone()).collect();
         let in_force = rules.iter().filter(|_| !firewall.disabled);
@@ -219,15 +207,14 @@ fn group(
         }));
         group.resources.push(Resource {
             name: resource,
-            direction: *direction,
-            holds: *holds,
+            direction,
+            holds,
             disabled: firewall.disabled,
             priority: firewall.priority.0,
-            marks: marks.clone(),
+            marks,
             description: firewall.description.clone(),
         });
     }
-    let denied: Vec<Family> = reads.iter().filter(|read| !read.firewall.disabled).filter_map(Read::denied).collect();
     let open = implied().into_iter().filter(|rule| !denied.contains(&rule.peer.family()));
     group.rules.extend(open.map(ObservedRule::plain));
     Ok(group)
@@ -247,13 +234,4 @@ fn union<'a>(marks: impl Iterator<Item = &'a GroupMark>) -> Vec<GroupMark> {
         *strongest = (*origin).min(*strongest);
     }
     all.into_iter().map(|(mark, origin)| GroupMark { mark: mark.clone(), origin }).collect()
-}
-
-/// An error about a rule that can't be said in core's words.
-fn unreadable(group: &str, firewall: &Firewall, what: &Unreadable) -> CloudError {
-    final_error(
-        format!("reading the firewall rules of group `{group}`"),
-        format!("firewall rule `{}` has {what}, which rsgsync can't compare with what is wanted", firewall.name),
-        "nothing was changed; replace that rule, or take the group out of the inventory",
-    )
 }

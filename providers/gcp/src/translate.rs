@@ -51,6 +51,20 @@ impl Firewall {
         }
     }
 
+    /// The same for whatever its packets' other end is: what it narrows beside sources, or beside destinations, is left out.
+    pub fn without_other_end(&self) -> Self {
+        let mut wider = self.clone();
+        match wider.direction {
+            Way::Ingress => wider.destination_ranges.clear(),
+            Way::Egress | Way::Unknown => {
+                wider.source_ranges.clear();
+                wider.source_tags.clear();
+                wider.source_service_accounts.clear();
+            }
+        }
+        wider
+    }
+
     /// Whether it is of the network of that name: the link's host and project may be written in several ways.
     pub fn is_of(&self, network: &str) -> bool {
         self.network.rsplit_once('/').is_some_and(|(_, name)| name == network)

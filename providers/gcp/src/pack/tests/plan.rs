@@ -12,7 +12,7 @@ use rsgsync_core::inventory::{
     EgressMode, Inventory, Ownership, PlaceKind, ProviderSpec, SecurityGroup, Source, parse,
 };
 use rsgsync_core::name::{ClusterName, NetworkName, NodeGroupName};
-use rsgsync_core::observed::{Deny, Limits};
+use rsgsync_core::observed::{Foreign, Limits};
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, Site};
 use rsgsync_core::plan::{Action, Begun, GroupStatus, NetworkInput, Plan, PlanError, PlanOptions, Step, StepId};
 use rsgsync_core::plan::{Destruction, destroy, plan, rollback};
@@ -404,11 +404,12 @@ fn a_rule_of_another_owner_is_not_shared_but_made_beside_it() {
 
 #[test]
 fn what_others_deny_is_said() {
-    let deny = |name: &str, priority, text: &str| Deny {
+    let deny = |name: &str, priority, text: &str| Foreign {
         name: name.to_owned(),
         priority,
         targets: None,
         rules: vec![rule(text)],
+        certain: true,
     };
     let mut input = input(&nothing(), 4);
     input.observed.as_mut().unwrap().denies = vec![
