@@ -11,7 +11,7 @@ use rsgsync_core::plan::Action;
 use rsgsync_core::rule::{Direction, Rule, RulePeer};
 use rsgsync_core::traffic::Traffic;
 
-use self::model::{Held, OTHERS, OURS, World, changes, packed, peer, rule};
+use self::model::{Held, MANY, OTHERS, OURS, World, changes, member, packed, peer, rule};
 use super::mixes;
 
 /// Ranges within ranges, both families, and tags.
@@ -217,6 +217,56 @@ proptest! {
         }
         let less = less.into_iter().collect();
         prop_assert!(packed(&made, &changes(&made, &less, |_| true), addresses).len() <= 2);
+    }
+}
+
+/// Some of many tags, or service accounts, all with the same traffic.
+fn crowd(members: &BTreeSet<usize>, accounts: bool, entries: &[&str]) -> BTreeSet<Rule> {
+    let sources = members.iter().map(|at| peer(&member(*at, accounts)));
+    let of =
+        |peer| entries.iter().map(move |text| Rule { direction: Direction::Ingress, peer, traffic: traffic(text) });
+    sources.flat_map(of).collect()
+}
+
+fn any_members() -> impl Strategy<Value = BTreeSet<usize>> {
+    prop::collection::btree_set(0..MANY, 1..=MANY)
+}
+
+proptest! {
+    #![proptest_config(config(100))]
+
+    /// The model panics where a firewall rule would have more than the service takes: 30 tags, 10 accounts.
+    #[test]
+    fn more_tags_or_accounts_than_a_firewall_rule_takes_stand_in_several(
+        before in any_members(), after in any_members(), accounts in any::<bool>(), order in any::<u64>(),
+        entries in subsequence(TRAFFIC.to_vec(), 1..4), more in subsequence(TRAFFIC.to_vec(), 1..4),
+    ) {
+        let most = if accounts { 10 } else { 30 };
+        let made = crowd(&before, accounts, &entries);
+        let calls = packed(&World::default(), &changes(&World::default(), &made, |_| true), 4);
+        prop_assert_eq!(calls.len(), before.len().div_ceil(most));
+        let made = walk(&World::default(), &calls, 4, order);
+        let desired = crowd(&after, accounts, &more);
+        let calls = packed(&made, &changes(&made, &desired, |_| true), 4);
+        prop_assert_eq!(walk(&made, &calls, 4, order).rules(), desired);
+    }
+}
+
+#[test]
+fn the_first_source_too_many_is_an_insertion() {
+    for (accounts, most) in [(false, 30), (true, 10)] {
+        let full: BTreeSet<usize> = (0..most).collect();
+        let empty = World::default();
+        let made = crowd(&full, accounts, &["22/tcp"]);
+        let made = walk(&empty, &packed(&empty, &changes(&empty, &made, |_| true), 4), 4, 0);
+        assert_eq!(made.0.len(), 1);
+        let more = crowd(&(0..=most).collect(), accounts, &["22/tcp"]);
+        let calls = packed(&made, &changes(&made, &more, |_| true), 4);
+        assert_eq!(
+            calls.iter().map(|call| (call.action, call.adds.len())).collect::<Vec<_>>(),
+            [(Action::AddRules, 1)]
+        );
+        assert!(!made.0.contains_key(calls[0].resource.as_deref().unwrap()));
     }
 }
 

@@ -15,20 +15,34 @@ use rsgsync_core::traffic::Traffic;
 pub const OURS: &str = "platform/prod";
 pub const OTHERS: &str = "web/shop";
 
+/// More than a firewall rule has room for.
+pub const MANY: usize = 45;
+
+/// One of many tags, or of many service accounts.
+pub fn member(at: usize, account: bool) -> String {
+    if account { format!("n{at}@y.iam.gserviceaccount.com") } else { format!("n{at}") }
+}
+
 /// The names that tests know; `web` is the group of most.
 pub static ATOMS: LazyLock<Atoms> = LazyLock::new(|| {
     let mut atoms = Atoms::new();
+    for at in 0..MANY {
+        [false, true].iter().for_each(|account| {
+            atoms.intern(&member(at, *account));
+        });
+    }
     for name in ["web", "db", "etcd", "lb", "x@y.iam.gserviceaccount.com"] {
         atoms.intern(name);
     }
     atoms
 });
 
-/// `10.0.0.0/8`, or a tag.
+/// `10.0.0.0/8`, a tag, or a service account.
 pub fn peer(text: &str) -> RulePeer {
+    let kind = if crate::pack::is_account(text) { PeerKind::ServiceAccount } else { PeerKind::Group };
     match Cidr::parse(text) {
         Some(cidr) => RulePeer::Addresses(cidr),
-        None => RulePeer::Opaque(PeerKind::Group, ATOMS.get(text).unwrap(), Family::Both),
+        None => RulePeer::Opaque(kind, ATOMS.get(text).unwrap(), Family::Both),
     }
 }
 
