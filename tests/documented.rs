@@ -109,7 +109,7 @@ fn the_policies_for_aws_allow_the_calls_that_are_made_and_no_other() {
 }
 
 /// What `Call::new(` of a provider is given, up to `end`.
-fn calls_in<'a>(sources: &'a [String], end: char) -> impl Iterator<Item = &'a str> {
+fn calls_in(sources: &[String], end: char) -> impl Iterator<Item = &str> {
     let calls = sources.iter().flat_map(|text| text.split("Call::new(").skip(1));
     calls.filter_map(move |call| call.split_once(end).map(|(given, _)| given))
 }

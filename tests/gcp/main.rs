@@ -7,6 +7,7 @@
 
 mod faults;
 mod journey;
+mod luck;
 mod ownership;
 mod precedence;
 mod project;
