@@ -110,6 +110,10 @@ fn what_a_policy_lets_through_first_it_does_not_deny() {
         somewhere["match"]["srcRegionCodes"] = json!(["CH"]);
         assert!(denies(&[somewhere, all.clone()]).contains("may be denied by"), "{action}");
     }
+    // A deny that only the cloud can judge is told as such.
+    let mut somewhere = decides(10, "deny", &["0.0.0.0/0"], "2376");
+    somewhere["match"]["srcRegionCodes"] = json!(["CH"]);
+    assert!(denies(&[somewhere]).contains("firewall policy company has 1 rule to deny by what"));
     // The order is that of priorities, not that of the list.
     let last = decides(30, "allow", &["0.0.0.0/0"], "2376");
     assert!(denies(&[last, all]).contains("is denied by"));

@@ -60,9 +60,9 @@ impl Gcp {
         let decides = |policy: &&Policy| policy.is_of_network() && policy.rules.iter().any(PolicyRule::decides);
         let first = effective.policies.iter().any(|p| decides(&p)) && self.policies_first().await?;
         let policies = effective.policies.iter().filter(|policy| first || !policy.is_of_network());
-        let (mut denies, decided) = of_policies(policies, atoms);
+        let Ruled { mut denies, decided, notes } = of_policies(policies, atoms);
         denies.extend(others.into_iter().filter_map(|deny| left(deny, &decided)));
-        Ok((denies, Vec::new()))
+        Ok((denies, notes))
     }
 
     /// Whether the network's own policies decide before its firewall rules.
@@ -127,25 +127,40 @@ impl PolicyRule {
     }
 }
 
-/// What policies deny, and what they decide otherwise, so that nothing after them is asked.
-fn of_policies<'a>(policies: impl Iterator<Item = &'a Policy>, atoms: &mut Atoms) -> (Vec<Foreign>, Vec<Foreign>) {
-    let (mut denies, mut decided) = (Vec::new(), Vec::new());
+/// What policies rule.
+#[derive(Default)]
+struct Ruled {
+    denies: Vec<Foreign>,
+    /// What they decide otherwise, so that nothing after them is asked.
+    decided: Vec<Foreign>,
+    /// What can't be judged here.
+    notes: Vec<String>,
+}
+
+fn of_policies<'a>(policies: impl Iterator<Item = &'a Policy>, atoms: &mut Atoms) -> Ruled {
+    let Ruled { mut denies, mut decided, mut notes } = Ruled::default();
     for policy in policies {
         let mut rules: Vec<&PolicyRule> = policy.rules.iter().filter(|rule| !rule.disabled).collect();
         rules.sort_by_key(|rule| rule.priority);
-        let mut left_to_others: Vec<Foreign> = Vec::new();
+        let (mut left_to_others, mut unjudged) = (Vec::new(), 0);
         for rule in rules {
             let Some(judged) = of_policy(policy, rule, atoms) else { continue };
             match rule.action.as_str() {
-                // Whom such a one meets, only the cloud can judge.
-                DENY if !judged.certain => {}
+                DENY if !judged.certain => unjudged += 1,
                 DENY => denies.extend(left(judged, &decided).and_then(|deny| left(deny, &left_to_others))),
                 GOTO_NEXT => left_to_others.push(judged),
                 _ => decided.push(judged),
             }
         }
+        notes.extend((unjudged > 0).then(|| {
+            let (name, s) = (policy.label(), if unjudged == 1 { "" } else { "s" });
+            format!(
+                "firewall policy {name} has {unjudged} rule{s} to deny by what only the cloud can judge (secure tags, names, \
+                 regions, address groups): what they stop is not in this plan"
+            )
+        }));
     }
-    (denies, decided)
+    Ruled { denies, decided, notes }
 }
 
 /// What is left of a deny where others come before it; it is uncertain where they perhaps do.
