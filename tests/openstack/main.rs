@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use project::Project;
 use serde_json::{Value, json};
 use support::Ran;
+use support::proxy::Fate;
 
 mod cascade;
 mod catalog;
@@ -273,10 +274,12 @@ fn a_hundred_groups_cost_two_calls_each_and_two_to_look_at() {
     project.scene.set("RUST_LOG", "rsgsync_openstack=debug");
     let planned = project.run(&["plan"]).exits(0);
     assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
+    let proxy = project.through(|_, _| Fate::Pass);
     let applied = project.run(&["apply"]).exits(0);
     // What was there, two for each group, and what is there now.
     let made = [("POST /v2.0/security-groups", 100), ("POST /v2.0/security-group-rules", 100)];
     assert_eq!(calls(&applied), counted([(LIST, 2), (QUOTAS, 2), made[0], made[1]]));
+    assert_eq!(proxy.total(), 204, "no call but these reaches Neutron");
     let planned = project.run(&["plan", "--detailed-exitcode"]).exits(0);
     assert_eq!(calls(&planned), counted([(LIST, 1), (QUOTAS, 1)]));
     let groups = project.groups();
