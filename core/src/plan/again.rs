@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::blast::blast;
 use super::build::{NetworkInput, always_there, case, network_plan};
-use super::quota::{full_projects, quota_use};
+use super::draft::feasible;
+use super::quota::quota_use;
 use super::rollback::{Begun, declared, moved};
-use super::shadow::denied;
 use super::undo::spell;
 use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, PlanError, Step, StepId, StepRule, ids_lost};
 use crate::desired::{DesiredNetwork, DesiredRule, Elsewhere};
@@ -86,11 +86,7 @@ pub fn again(
         return Err(changed);
     }
     let steps: Vec<Step> = saved.steps().iter().filter_map(|step| steps.remove(&step.id)).collect();
-    let refused: Vec<PlanError> =
-        full_projects(&networks, &steps).into_iter().chain(denied(&networks, &steps)).collect();
-    if !refused.is_empty() {
-        return Err(refused);
-    }
+    feasible(&networks, &steps)?;
     let proof = prove(&Case { groups: case_of_all, steps: &steps, trusted: saved.trusted(), gaps, cascades });
     let (notes, blast) = (ids_lost(&networks, &steps), blast(&networks, &steps, max_removals));
     let (owner, trusted) = (saved.owner().clone(), saved.trusted().to_vec());

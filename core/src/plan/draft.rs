@@ -25,6 +25,13 @@ pub(super) fn site<'a>(network: &'a Observed, group: Atom, atoms: &'a Atoms) -> 
     Site { group: network.groups.iter().find(|g| g.atom == group), network, atoms }
 }
 
+/// Errors where what the networks have is in the way of steps in a manner that the proof doesn't see: projects without room
+/// for their resources, and denies of ours that would cut what is let out behind them.
+pub(super) fn feasible(networks: &[NetworkPlan], steps: &[Step]) -> Result<(), Vec<PlanError>> {
+    let errors: Vec<PlanError> = full_projects(networks, steps).into_iter().chain(denied(networks, steps)).collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
 /// What the networks have given so far.
 #[derive(Default)]
 pub(super) struct Draft {
@@ -161,11 +168,7 @@ impl Draft {
         for step in steps.iter_mut().filter(|step| step.action == Action::DeleteGroup) {
             step.cascade = cascades.remove(&(step.network.clone(), step.group)).unwrap_or_default();
         }
-        let refused: Vec<PlanError> =
-            full_projects(&networks, &steps).into_iter().chain(denied(&networks, &steps)).collect();
-        if !refused.is_empty() {
-            return Err(refused);
-        }
+        feasible(&networks, &steps)?;
         let proof = prove(&Case { groups: cases, steps: &steps, trusted, gaps, cascades: words });
         Ok((networks, steps, proof))
     }
