@@ -40,8 +40,10 @@ impl From<Unanswered<'_>> for CloudError {
     fn from(call: Unanswered<'_>) -> Self {
         let Unanswered { doing, at, how, said, reads, answered, help } = call;
         let unconnected = how == Silence::Unconnected;
-        // What answered before will again; what never did is a wrong name, port or network.
-        let hopeless = how == Silence::Unmade || (!answered && (unconnected || reads));
+        // What answered before will again; what never did is a wrong name, port or network. A connection that breaks was
+        // taken by somebody.
+        let never = unconnected || (reads && how == Silence::TimedOut);
+        let hopeless = how == Silence::Unmade || (!answered && never);
         let kind = match (hopeless, unconnected) {
             (true, _) => ErrorKind::Final,
             (false, true) => ErrorKind::Transient,
