@@ -25,7 +25,8 @@ pub const SPECS: &[ProviderSpec] = &[
 
 #[cfg(not(all(feature = "aws", feature = "openstack", feature = "gcp")))]
 const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
-    ProviderSpec { word, keys: &[], required: &[], most: &[], absent: Some(help), groups_are_names: false }
+    let (groups_are_names, beside_rules) = (false, &[]);
+    ProviderSpec { word, keys: &[], required: &[], most: &[], absent: Some(help), groups_are_names, beside_rules }
 }
 
 /// Opens a network's cloud; makes no call.

@@ -353,7 +353,9 @@ fn all_groups(inventory: &Inventory) -> impl Iterator<Item = (&Cluster, &NodeGro
 }
 
 /// Private addresses by network and security group, only where those of every member are known.
-fn known_addresses(inventory: &Inventory) -> BTreeMap<NetworkName, BTreeMap<&SecurityGroup, BTreeSet<Cidr>>> {
+pub(crate) fn known_addresses(
+    inventory: &Inventory,
+) -> BTreeMap<NetworkName, BTreeMap<&SecurityGroup, BTreeSet<Cidr>>> {
     let mut known: BTreeMap<NetworkName, BTreeMap<&SecurityGroup, BTreeSet<Cidr>>> = BTreeMap::new();
     let mut gaps = BTreeSet::new();
     for (cluster, group) in all_groups(inventory) {

@@ -14,9 +14,9 @@ use crate::profile::{Port, ProfileRow, Selector, Vocabulary};
 use crate::rule::{Cidr, Direction};
 use crate::traffic::{Protocol, Traffic};
 
-use candidate::{Candidate, Side};
 use option::{Facts, State};
 
+pub(crate) use candidate::{Candidate, Side, named};
 pub(crate) use option::{may_be_open, multihomed};
 
 /// Why a rule is there.

@@ -32,7 +32,7 @@ const PRIVATE: [&str; 9] = [
     "fc00::/7",
 ];
 
-static PRIVATE_RANGES: LazyLock<Vec<Cidr>> =
+pub(crate) static PRIVATE_RANGES: LazyLock<Vec<Cidr>> =
     LazyLock::new(|| PRIVATE.iter().filter_map(|text| Cidr::parse(text)).collect());
 
 /// Traffic that must not be open to public addresses.

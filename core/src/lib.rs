@@ -10,6 +10,7 @@ pub mod diff;
 pub mod document;
 #[cfg(test)]
 mod example;
+pub mod explain;
 pub mod flow;
 pub mod guard;
 pub mod inventory;

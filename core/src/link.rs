@@ -120,7 +120,7 @@ pub fn settle_references(
 }
 
 /// The id of `ACCOUNT/ID`, where the account is our own.
-fn own_group<'a>(text: &'a str, account: Option<&str>) -> Option<&'a str> {
+pub(crate) fn own_group<'a>(text: &'a str, account: Option<&str>) -> Option<&'a str> {
     let id = text.strip_prefix(account?)?.strip_prefix('/')?;
     names_another_account(text).then_some(id)
 }

@@ -53,7 +53,7 @@ impl TrafficSet {
     }
 
     /// The points of a traffic that are in this set.
-    fn within(&self, traffic: Traffic) -> Self {
+    pub(crate) fn within(&self, traffic: Traffic) -> Self {
         let (lo, hi) = traffic.points();
         self.iter().map(|i| (i.0.max(lo), i.1.min(hi))).filter(|i| i.0 <= i.1).collect()
     }

@@ -16,6 +16,7 @@ const SIMULATED: ProviderSpec = ProviderSpec {
     most: &[],
     absent: None,
     groups_are_names: false,
+    beside_rules: &[],
 };
 
 const INVENTORY: &str = r#"

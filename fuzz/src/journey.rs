@@ -30,6 +30,7 @@ const PROVIDERS: &[ProviderSpec] = &[
         most: &[],
         absent: None,
         groups_are_names: false,
+        beside_rules: &[],
     },
 ];
 

@@ -13,7 +13,7 @@ use super::{Ask, End, Why};
 
 /// One end of a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     End(End),
     /// The inventory doesn't say who that is.
     Missing(Why),
@@ -21,10 +21,10 @@ pub(super) enum Side {
 
 /// A flow that a row would have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate {
-    pub(super) from: Side,
-    pub(super) to: Side,
-    pub(super) local: bool,
+pub(crate) struct Candidate {
+    pub(crate) from: Side,
+    pub(crate) to: Side,
+    pub(crate) local: bool,
 }
 
 impl Candidate {
@@ -34,7 +34,7 @@ impl Candidate {
     }
 
     /// What it would open: into the group that is reached, out of the group that reaches.
-    pub(super) fn asks(&self, traffic: &[Traffic]) -> Vec<Ask> {
+    pub(crate) fn asks(&self, traffic: &[Traffic]) -> Vec<Ask> {
         let ends = [(&self.to, Direction::Ingress), (&self.from, Direction::Egress)];
         let groups = ends.into_iter().filter_map(|(side, direction)| match side {
             Side::End(End::Group(cluster, group)) => Some((cluster, group, direction)),
@@ -95,6 +95,14 @@ pub(super) fn of_rule(inventory: &Inventory, cluster: &Cluster, rule: &ExtraRule
     let ends = Ends { inventory, cluster, from_role: None };
     let sides = |words: &[EndWord]| -> Vec<Side> { words.iter().flat_map(|word| ends.of_word(word)).collect() };
     cross(&sides(&rule.from), &sides(&rule.to))
+}
+
+/// Who a name is to a cluster: a DNS name of its rows, or a peer, defined or derived.
+pub(crate) fn named(inventory: &Inventory, cluster: &Cluster, name: &Arc<str>) -> Vec<Side> {
+    let ends = Ends { inventory, cluster, from_role: None };
+    let dns = Selector::Name(name.clone());
+    let in_rows = cluster.profile.rows.iter().any(|row| row.from.contains(&dns) || row.to.contains(&dns));
+    if in_rows { ends.of_selector(&dns) } else { ends.of_peer(name, None) }
 }
 
 fn cross(froms: &[Side], tos: &[Side]) -> Vec<Candidate> {

@@ -95,6 +95,8 @@ pub struct ProviderSpec {
     pub absent: Option<&'static str>,
     /// Its groups are but names within a network, tags or service accounts: no other network can refer to them.
     pub groups_are_names: bool,
+    /// What decides about packets beside the rules of groups and is not read: for people.
+    pub beside_rules: &'static [&'static str],
 }
 
 /// Nodes that form one Kubernetes cluster.

@@ -282,12 +282,7 @@ pub(super) fn network_plan(
 ) -> NetworkPlan {
     let NetworkInput { network, observed, pack: _, calls } = input;
     let DesiredNetwork { atoms, groups: _, elsewhere } = wish;
-    let read = observed.as_ref().map(|o| o.groups.as_slice()).unwrap_or_default();
-    let places = read.iter().enumerate().map(|(i, g)| (g.atom, i)).collect();
-    let mut by_name: BTreeMap<&str, Vec<Atom>> = BTreeMap::new();
-    read.iter().for_each(|group| by_name.entry(group.name.as_str()).or_default().push(group.atom));
-    let twins = by_name.into_values().filter(|atoms| atoms.len() > 1).flatten().collect();
-    NetworkPlan { network, observed, atoms, elsewhere, groups, orphans, calls, places, twins }
+    NetworkPlan { elsewhere, groups, orphans, calls, ..NetworkPlan::of(network, observed, atoms) }
 }
 
 /// What stands for groups of other networks, and the groups themselves.

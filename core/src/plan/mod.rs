@@ -140,6 +140,17 @@ pub struct NetworkPlan {
 }
 
 impl NetworkPlan {
+    /// A network as it was read, without plans for its groups.
+    pub(crate) fn of(network: Network, observed: Result<Observed, String>, atoms: Atoms) -> Self {
+        let read = observed.as_ref().map(|o| o.groups.as_slice()).unwrap_or_default();
+        let places = read.iter().enumerate().map(|(i, g)| (g.atom, i)).collect();
+        let mut by_name: BTreeMap<&str, Vec<Atom>> = BTreeMap::new();
+        read.iter().for_each(|group| by_name.entry(group.name.as_str()).or_default().push(group.atom));
+        let twins = by_name.into_values().filter(|atoms| atoms.len() > 1).flatten().collect();
+        let (elsewhere, groups, orphans) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { network, observed, atoms, elsewhere, groups, orphans, calls: 0, places, twins }
+    }
+
     /// The observed group of an atom.
     pub fn observed_group(&self, atom: Atom) -> Option<&ObservedGroup> {
         self.observed.as_ref().ok()?.groups.get(*self.places.get(&atom)?)

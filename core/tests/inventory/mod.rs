@@ -20,6 +20,7 @@ const SIMULATED: ProviderSpec = ProviderSpec {
     most: &[],
     absent: None,
     groups_are_names: false,
+    beside_rules: &[],
 };
 pub const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 26);
 

@@ -21,6 +21,13 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     most: &[],
     absent: None,
     groups_are_names: false,
+    beside_rules: &[
+        "network ACLs",
+        "routes",
+        "other security groups of an interface",
+        "AWS Network Firewall",
+        "host firewalls",
+    ],
 };
 
 /// EC2's default quota of rules a group: 60 in each direction, counted by family ("Amazon VPC quotas").

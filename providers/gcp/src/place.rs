@@ -15,6 +15,12 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     most: &[("addresses_per_resource", 5000)],
     absent: None,
     groups_are_names: true,
+    beside_rules: &[
+        "what firewall policies allow, hierarchical and of the network",
+        "routes",
+        "other tags and service accounts of an instance",
+        "host firewalls",
+    ],
 };
 
 /// The quotas that Google Cloud has: of the project's firewall rules, and of address ranges in one.

@@ -15,6 +15,13 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     most: &[],
     absent: None,
     groups_are_names: false,
+    beside_rules: &[
+        "routers",
+        "other security groups of a port",
+        "port security and address pairs",
+        "FWaaS groups",
+        "host firewalls",
+    ],
 };
 
 /// Where groups live, as the inventory says it.

@@ -46,6 +46,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     most: &[],
     absent: None,
     groups_are_names: false,
+    beside_rules: &["network ACLs", "routes", "other security groups of an interface", "host firewalls"],
 };
 
 /// One network of the embedded cloud.

@@ -28,6 +28,7 @@ const PROVIDERS: [ProviderSpec; 3] = [
         most: &[("rules_per_group", 1000)],
         absent: None,
         groups_are_names: false,
+        beside_rules: &[],
     },
     ProviderSpec {
         word: "gcp",
@@ -36,6 +37,7 @@ const PROVIDERS: [ProviderSpec; 3] = [
         most: &[],
         absent: None,
         groups_are_names: true,
+        beside_rules: &[],
     },
     ProviderSpec {
         word: "simulated",
@@ -44,6 +46,7 @@ const PROVIDERS: [ProviderSpec; 3] = [
         most: &[],
         absent: None,
         groups_are_names: false,
+        beside_rules: &[],
     },
 ];
 

@@ -63,6 +63,7 @@ static INVENTORY: LazyLock<Inventory> = LazyLock::new(|| {
         most: &[],
         absent: None,
         groups_are_names: true,
+        beside_rules: &[],
     };
     let no_file = |_: &std::path::Path| Err(String::new());
     let today = "2026-11-26".parse().unwrap();
