@@ -123,6 +123,11 @@ pub enum Command {
     Rollback(RollbackArgs),
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
     Destroy(DestroyArgs),
+    /// Tell whether a connection is allowed now and whether it is required, by which rules and why
+    ///
+    /// Looks at both ends: what leaves A's group, and what B's group lets in. It also says what it didn't look at. The exit
+    /// code is 0 whatever the answer. A network that can't be read makes the answer `unknown`.
+    Explain(ExplainArgs),
     /// Show who must reach whom on what ports: the From/To table of your clusters
     Matrix(MatrixArgs),
     /// Look up the port profiles: what a Rancher, RKE, RKE2 or K3s cluster needs, when, why and from where
@@ -276,6 +281,26 @@ pub struct Running {
     /// Calls at once, for each network
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub concurrency: u16,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Who opens the connection: CLUSTER/GROUP, a peer, or an address or range (10.1.2.3, 10.1.0.0/16)
+    #[arg(long, value_name = "A")]
+    pub from: String,
+    /// Who is reached: the same
+    #[arg(long, value_name = "B")]
+    pub to: String,
+    /// On what, as an inventory writes it: 2379/tcp, 30000-32767/tcp+udp, icmp/8/0, esp, all; allowed only where all of it is
+    #[arg(long, value_name = "TRAFFIC")]
+    pub port: String,
+    /// Ask only what the clouds have, not what the inventory requires
+    #[arg(long, conflicts_with = "desired")]
+    pub observed: bool,
+    /// Ask only what the inventory wants; no cloud is called
+    #[arg(long)]
+    pub desired: bool,
 }
 
 /// `matrix`.

@@ -29,6 +29,11 @@ const fn absent(word: &'static str, help: &'static str) -> ProviderSpec {
     ProviderSpec { word, keys: &[], required: &[], most: &[], absent: Some(help), groups_are_names, beside_rules }
 }
 
+/// What decides in a network beside the rules of its groups, for people.
+pub fn beside_rules(network: &Network) -> &'static [&'static str] {
+    SPECS.iter().find(|spec| spec.word == network.provider).map_or(&[], |spec| spec.beside_rules)
+}
+
 /// Opens a network's cloud; makes no call.
 pub fn open(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
     match network.provider {

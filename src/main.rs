@@ -57,6 +57,7 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Validate(args) => commands::validate::run(&context, args),
         Command::Destroy(args) => commands::destroy::run(&context, args).await,
         Command::Rollback(args) => commands::rollback::run(&context, args).await,
+        Command::Explain(args) => commands::explain::run(&context, args).await,
         Command::Matrix(args) => commands::matrix::run(&context, args),
         Command::Profile(args) => commands::profile::run(&context, args),
         Command::Completions { shell } => commands::completions::run(*shell),

@@ -1,6 +1,6 @@
 //! Inventory → flows → desired → observed → plan: the one path that plan, drift, apply and destroy take.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use rsgsync_core::guard::{Allowed, GuardsInForce, Verdict, judge, withdraw};
 use rsgsync_core::inventory::{Inventory, Network, Ownership, suggestion};
 use rsgsync_core::link::scope;
 use rsgsync_core::name::{ClusterName, NetworkName};
-use rsgsync_core::observed::Observed;
+use rsgsync_core::observed::{Observed, Scope};
 use rsgsync_core::plan::{
     Begun, Destruction, NetworkInput, Plan, PlanOptions, again, all_of, destroy, plan, rollback, rollback_scopes,
     split_flows,
@@ -146,6 +146,19 @@ pub fn open_saved(saved: &Saved, begun: &Begun) -> Result<Vec<Opened>, Failure> 
     all(opened)
 }
 
+/// Opens the clouds of these networks; makes no call, and an error is that network's own.
+pub fn open_named<'a>(
+    wish: &Wish,
+    names: impl Iterator<Item = &'a NetworkName>,
+) -> BTreeMap<NetworkName, Result<Opened, CloudError>> {
+    let networks = names.filter_map(|name| wish.inventory.networks.get(name));
+    let opened = networks.map(|network| {
+        let cloud = clouds::open(network).map(|cloud| Opened { network: network.clone(), cloud });
+        (network.name.clone(), cloud)
+    });
+    opened.collect()
+}
+
 fn all(opened: impl Iterator<Item = Result<Opened, CloudError>>) -> Result<Vec<Opened>, Failure> {
     let (mut ok, mut errors) = (Vec::new(), Vec::new());
     for one in opened {
@@ -210,6 +223,28 @@ pub async fn observe_within(
     let (observed, calls) = join_all(reads).await.into_iter().unzip();
     desired.networks.extend(opened.iter().map(|o| o.network.name.clone()).zip(parts));
     Readings { observed, calls, desired }
+}
+
+/// What a question needs of each network, read side by side; an error is that network's own.
+pub async fn read_for<'a>(
+    scopes: &BTreeMap<NetworkName, Scope>,
+    opened: &'a BTreeMap<NetworkName, Result<Opened, CloudError>>,
+    screen: &Screen,
+) -> BTreeMap<NetworkName, (Atoms, Result<(Observed, &'a dyn Cloud), CloudError>)> {
+    let reads = opened.iter().filter_map(|(name, opened)| Some((name, opened, scopes.get(name)?)));
+    let reads = reads.map(|(name, opened, scope)| async move {
+        let (mut atoms, stop) = (Atoms::new(), StopSignal::new());
+        let cloud = match opened {
+            Ok(opened) => opened.cloud.as_ref(),
+            Err(error) => return (name.clone(), (atoms, Err(error.clone()))),
+        };
+        let reading = screen.reading(name);
+        let patience = Patience::default();
+        let observed = rsgsync_engine::observe(name, cloud, scope, &mut atoms, patience, screen, &stop).await;
+        drop(reading);
+        (name.clone(), (atoms, observed.map(|observed| (observed, cloud))))
+    });
+    join_all(reads).await.into_iter().collect()
 }
 
 /// A network that did not answer in time.

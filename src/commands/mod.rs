@@ -4,6 +4,7 @@ pub mod apply;
 pub mod completions;
 pub mod destroy;
 pub mod drift;
+pub mod explain;
 pub mod matrix;
 pub mod plan;
 pub mod profile;

@@ -107,7 +107,7 @@ fn unread(document: &Document) -> impl Iterator<Item = &NetworkEntry> {
 }
 
 /// `in 2379-2380/tcp from prod-etcd`.
-fn spell(rule: &RuleEntry) -> String {
+pub(super) fn spell(rule: &RuleEntry) -> String {
     let traffic = match (rule.protocol.as_str(), rule.from_port, rule.to_port) {
         (protocol @ ("icmp" | "icmpv6"), Some(kind), Some(code)) => format!("{protocol}/{kind}/{code}"),
         (protocol @ ("icmp" | "icmpv6"), Some(kind), None) => format!("{protocol}/{kind}"),

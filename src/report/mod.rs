@@ -1,6 +1,7 @@
 //! A plan as people and programs read it.
 
 pub mod brief;
+pub mod explain;
 pub mod metrics;
 pub mod text;
 

@@ -18,13 +18,13 @@ use similar::{ChangeTag, TextDiff};
 
 use super::{count, escape};
 
-const ADD: Style = AnsiColor::Green.on_default();
-const REMOVE: Style = AnsiColor::Red.on_default();
-const CHANGE: Style = AnsiColor::Yellow.on_default();
-const FAINT: Style = Style::new().dimmed();
-const BOLD: Style = Style::new().bold();
+pub(super) const ADD: Style = AnsiColor::Green.on_default();
+pub(super) const REMOVE: Style = AnsiColor::Red.on_default();
+pub(super) const CHANGE: Style = AnsiColor::Yellow.on_default();
+pub(super) const FAINT: Style = Style::new().dimmed();
+pub(super) const BOLD: Style = Style::new().bold();
 
-fn paint(style: Style, text: &str) -> String {
+pub(super) fn paint(style: Style, text: &str) -> String {
     format!("{style}{}{style:#}", escape(text))
 }
 

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use crate::cloud::scene;
 use crate::support::{Ran, Scene};
 
-const COMMANDS: [&str; 6] = ["plan", "apply", "drift", "validate", "destroy", "completions"];
+const COMMANDS: [&str; 7] = ["plan", "apply", "drift", "explain", "validate", "destroy", "completions"];
 
 #[track_caller]
 fn assert_fits(ran: &Ran) {

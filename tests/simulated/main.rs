@@ -5,6 +5,7 @@ mod bad_input;
 mod cloud;
 mod contract;
 mod drift;
+mod explain;
 mod faults;
 mod help;
 mod journals;

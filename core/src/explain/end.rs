@@ -8,11 +8,11 @@ use super::{Case, EndAnswer, Hurdle, Reading, Sight, Verdict};
 use crate::desired::{Desired, DesiredGroup, desired, known_addresses};
 use crate::diff::open_outbound;
 use crate::document::{RuleEntry, rule_entry};
-use crate::flow::{Reason, Why};
-use crate::guard::is_public;
+use crate::flow::{End, Flow, Reason, Why};
+use crate::guard::{Guard, is_public};
 use crate::inventory::{EgressMode, SecurityGroup};
 use crate::link::own_group;
-use crate::name::NetworkName;
+use crate::name::{ClusterName, NetworkName, NodeGroupName};
 use crate::observed::{Observed, ObservedGroup, ObservedRule};
 use crate::pack::Pack;
 use crate::packets::TrafficSet;
@@ -96,7 +96,14 @@ impl<'a> Look<'a> {
             Ok(rules) => self.ask(place, end, asked, rules, &mut sum),
         }
         if *direction == Direction::Ingress && self.case.sight != Sight::Observed {
-            sum.hurdles.extend(self.guards(network, group, end));
+            let guards = self.guards(network, group, end);
+            if self.case.sight == Sight::Desired {
+                // A plan that a guard forbids is refused.
+                let forbidden: TrafficSet = guards.iter().flat_map(|guard| &guard.traffic).copied().collect();
+                sum.denied = sum.denied.union(&all.intersection(&forbidden));
+                sum.allowed = sum.allowed.difference(&forbidden);
+            }
+            sum.hurdles.extend(guards.into_iter().map(Hurdle::Guard));
         }
         let reasons_of = |traffic: Traffic| -> Vec<Reason> {
             let wanted = rows.iter().filter(|(_, part)| !part.within(traffic).is_empty());
@@ -175,7 +182,7 @@ impl<'a> Look<'a> {
                 let found = scan(&deciders, &party, family, &of_family, &members);
                 denied = denied.union(&found.denied);
                 sum.take(&found, &of_family, rules, |rule| condition(rule, &party, word, &seen.names));
-                sum.not_checked.extend(assumed_strangers(&party, &deciders, &found, &of_family, &seen.names));
+                sum.not_checked.extend(assumed_stranger(&party, &deciders, &of_family.difference(&found.allowed)));
             }
             if let Some(peer) = peer {
                 let rules = denied.traffics().into_iter().map(|traffic| Rule { direction: *direction, peer, traffic });
@@ -205,8 +212,13 @@ impl<'a> Look<'a> {
         let needed: Vec<_> = needed.into_iter().filter(|needed| needed.rule.direction == *direction).collect();
         let deciders: Vec<Decider> = needed.iter().map(|needed| decider(needed.rule, u32::MAX)).collect();
         let (mut required, mut rows) = (all.clone(), BTreeMap::<Reason, TrafficSet>::new());
-        if !end.unknown.is_empty() {
-            required = TrafficSet::default();
+        for (why, _) in end.unknown.keys() {
+            let named = self.required_of_name(why, &end.members);
+            required = required.intersection(&named.iter().map(|(_, traffic)| *traffic).collect());
+            for (reason, traffic) in named {
+                let known = rows.entry(reason).or_default();
+                *known = known.union(&all.within(traffic));
+            }
         }
         let names = self.needs.networks.entry(network.clone()).or_default();
         let known = self.known.get(network);
@@ -236,6 +248,17 @@ impl<'a> Look<'a> {
             }
         }
         (required, rows.into_iter().collect())
+    }
+
+    /// Flows from groups to a DNS name, for which there is no rule.
+    fn required_of_name(&self, why: &Why, members: &[(ClusterName, NodeGroupName)]) -> Vec<(Reason, Traffic)> {
+        let Why::NameNeedsCidrs(name) = why else { return Vec::new() };
+        let leaves = |flow: &&Flow| {
+            let to_name = matches!(&flow.to, End::Name(other) if other == name);
+            to_name && members.iter().any(|(c, g)| matches!(&flow.from, End::Group(a, b) if a == c && b == g))
+        };
+        let flows = self.case.flows.flows.iter().filter(leaves);
+        flows.map(|flow| (flow.reason.clone(), flow.traffic)).collect()
     }
 
     /// A peer in the names of what was read.
@@ -269,15 +292,14 @@ impl<'a> Look<'a> {
     }
 
     /// Guards that forbid some of it into this group.
-    fn guards(&self, network: &NetworkName, group: &SecurityGroup, end: &AskedEnd) -> Vec<Hurdle> {
+    fn guards(&self, network: &NetworkName, group: &SecurityGroup, end: &AskedEnd) -> Vec<Guard> {
         let Some(set) = self.case.guards.get(network, group.as_str()) else { return Vec::new() };
         let asked = end.peers.iter().flat_map(|(peer, all)| all.iter().map(|traffic| (*peer, *traffic)));
         let rules = asked.map(|(peer, traffic)| Rule { direction: Direction::Ingress, peer, traffic });
-        let mut found = Vec::new();
+        let mut found: Vec<Guard> = Vec::new();
         for guard in rules.filter_map(|rule| set.forbids(&rule, &self.case.inventory.trusted)) {
-            let hurdle = Hurdle::Guard(guard.clone());
-            if !found.contains(&hurdle) {
-                found.push(hurdle);
+            if !found.contains(guard) {
+                found.push(guard.clone());
             }
         }
         found
@@ -373,28 +395,16 @@ fn address(range: Cidr) -> String {
     if first == last { text.split('/').next().unwrap_or_default().to_owned() } else { text }
 }
 
-/// Public addresses are taken for no node's own.
-fn assumed_strangers(
-    party: &Party,
-    deciders: &[Decider],
-    found: &Found,
-    traffic: &TrafficSet,
-    names: &NetworkPlan,
-) -> Vec<String> {
-    let Party::Every(range) = party else { return Vec::new() };
-    if range.family() != Family::Ipv4 || !is_public(*range, &[]) {
-        return Vec::new();
-    }
-    let open = traffic.difference(&found.allowed);
-    let unsaid = deciders.iter().enumerate().filter(|(i, d)| d.allows && !found.perhaps.contains(i));
-    let groups = unsaid.filter_map(|(_, d)| match d.rule.peer {
-        RulePeer::Opaque(PeerKind::Group | PeerKind::ServiceAccount, atom, _) => Some((atom, d.rule.traffic)),
-        _ => None,
-    });
-    let groups = groups.filter(|(_, traffic)| !open.within(*traffic).is_empty());
-    let told = groups
-        .map(|(atom, _)| format!("whether {} is a node's own address in {}", address(*range), names.group_name(atom)));
-    told.collect()
+/// What a public address is taken for: no node's own, which only matters where a reference could let it through.
+fn assumed_stranger(party: &Party, deciders: &[Decider], open: &TrafficSet) -> Option<String> {
+    let Party::Every(range) = party else { return None };
+    let refers = |decider: &&Decider| {
+        let group = matches!(decider.rule.peer, RulePeer::Opaque(PeerKind::Group | PeerKind::ServiceAccount, ..));
+        decider.allows && group && !open.within(decider.rule.traffic).is_empty()
+    };
+    let public = range.family() == Family::Ipv4 && is_public(*range, &[]);
+    let matters = public && deciders.iter().any(|decider| refers(&decider));
+    matters.then(|| format!("whether {} is a node's own address", address(*range)))
 }
 
 fn decider(rule: Rule, priority: u32) -> Decider {
