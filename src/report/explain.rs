@@ -52,6 +52,7 @@ fn obstacle(hurdle: &Hurdle) -> Value {
         Hurdle::Denies { name, priority, certain } => {
             json!({ "kind": "denied", "name": name, "priority": priority, "certain": certain })
         }
+        Hurdle::UnreadableRule { name, why } => json!({ "kind": "unreadable_rule", "name": name, "why": why }),
         Hurdle::Guard(guard) => {
             json!({ "kind": "guard", "guard": guard.name, "why": guard.why, "source": guard.source })
         }
@@ -103,7 +104,7 @@ fn end(out: &mut String, end: &EndAnswer) {
     let name = paint(BOLD, &end.security_group);
     let _ = writeln!(out, "\n{way} {name}{} of network {}", escape(&id), end.network);
     let parts =
-        [(ADD, "lets through", &end.allowed), (REMOVE, "lets not", &end.denied), (CHANGE, "unclear", &end.unknown)];
+        [(ADD, "lets through", &end.allowed), (REMOVE, "blocks", &end.denied), (CHANGE, "unclear", &end.unknown)];
     for (style, label, part) in parts {
         if !part.is_empty() {
             labelled(out, style, label, &list(part));
@@ -131,8 +132,11 @@ fn hurdle(out: &mut String, hurdle: &Hurdle) {
         Hurdle::Perhaps(rule, condition) => (CHANGE, "perhaps", told(rule, &format!(", {condition}"))),
         Hurdle::Denies { name, priority, certain } => {
             let place = priority.map(|priority| format!(" (priority {priority})")).unwrap_or_default();
-            let unless = if *certain { "" } else { ", as far as was read" };
+            let unless = if *certain { "" } else { ", perhaps: only the cloud can tell" };
             (REMOVE, "denied by", escape(&format!("{name}{place}, before anything lets it through{unless}")))
+        }
+        Hurdle::UnreadableRule { name, why } => {
+            (CHANGE, "perhaps", escape(&format!("{name}, which has {why} and can't be read")))
         }
         Hurdle::Guard(guard) => (
             REMOVE,

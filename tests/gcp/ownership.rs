@@ -116,6 +116,24 @@ fn a_deny_that_comes_first_is_told_and_left_alone() {
 }
 
 #[test]
+fn explain_counts_what_others_let_through_and_deny() {
+    let project = Project::new("explain", NODES);
+    project.run(&["apply"]).exits(0);
+    let ask = || {
+        let words =
+            ["explain", "--from", "198.51.100.7", "--to", "nodes/all", "--port", "8443/tcp", "--format", "json"];
+        let answer = project.run(&words).exits(0).json();
+        (answer["verdict"].clone(), answer["by"][0]["resource"].clone(), answer["blocked_by"][0]["name"].clone())
+    };
+    assert_eq!(ask(), (json!("denied"), json!(null), json!(null)));
+    let table = json!([{ "IPProtocol": "tcp", "ports": ["8443"] }]);
+    project.make("default-allow-8443", json!({ "priority": 65534, "sourceRanges": ["0.0.0.0/0"], "allowed": table }));
+    assert_eq!(ask(), (json!("allowed"), json!("default-allow-8443"), json!(null)));
+    project.make("no-8443", json!({ "priority": 900, "targetTags": ["nodes", "others"], "denied": table }));
+    assert_eq!(ask(), (json!("denied"), json!(null), json!("no-8443")));
+}
+
+#[test]
 fn what_the_organisation_denies_is_told() {
     let project = Project::new("policy", NODES);
     let rule = |action: &str, port: &str| {

@@ -170,7 +170,7 @@ fn a_range_of_ports_is_allowed_only_if_all_of_it_is() {
     assert_eq!((&missing["from_port"], &missing["to_port"]), (&json!(2381), &json!(2390)));
     told(&scene, "prod/control", "prod/etcd", "2379-2390/tcp", &[])
         .says("lets through  2379-2380/tcp")
-        .says("lets not      2381-2390/tcp")
+        .says("blocks        2381-2390/tcp")
         .says("required in part, 2379-2380/tcp");
     let answer = ask(&scene, "prod/control", "prod/etcd", "2379/tcp+udp");
     assert_eq!((&answer["verdict"], &answer["blocked_by"][0]["rule"]["protocol"]), (&json!("denied"), &json!("udp")));

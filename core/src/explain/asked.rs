@@ -7,6 +7,7 @@ use super::Question;
 use crate::desired::{Desired, DesiredNetwork, desired};
 use crate::flow::{Ask, Candidate, Flow, Flows, Reason, Side, Why};
 use crate::inventory::{EgressMode, Inventory, SecurityGroup};
+use crate::link::names_another_account;
 use crate::name::{ClusterName, NetworkName, NodeGroupName};
 use crate::rule::{Direction, Family, RulePeer};
 use crate::traffic::Traffic;
@@ -33,11 +34,31 @@ pub(super) struct AskedEnd {
 }
 
 /// The inventory as if every group were ours and every cluster's egress strict: each end of a flow is a rule then.
-pub(super) fn at_both_ends(inventory: &Inventory) -> Inventory {
+fn at_both_ends(inventory: &Inventory) -> Inventory {
     let mut inventory = inventory.clone();
     for cluster in inventory.clusters.values_mut() {
         cluster.external = false;
         cluster.egress = EgressMode::Strict;
+    }
+    inventory
+}
+
+/// The same, as if node groups that share a security group had one each: what is required is so of node groups.
+pub(super) fn apart(inventory: &Inventory) -> Inventory {
+    let mut inventory = at_both_ends(inventory);
+    let mut used: BTreeMap<(NetworkName, SecurityGroup), usize> = BTreeMap::new();
+    let groups =
+        inventory.clusters.values().flat_map(|c| c.groups.values().map(move |g| (&c.network, &g.security_group)));
+    groups.for_each(|(network, group)| *used.entry((network.clone(), group.clone())).or_default() += 1);
+    for cluster in inventory.clusters.values_mut() {
+        for group in cluster.groups.values_mut() {
+            let shared = used.get(&(cluster.network.clone(), group.security_group.clone())).is_some_and(|n| *n > 1);
+            if let Ok(own) = SecurityGroup::parse(&format!("{}/{}", cluster.name, group.name))
+                && shared
+            {
+                group.security_group = own;
+            }
+        }
     }
     inventory
 }
@@ -76,6 +97,18 @@ impl Asked {
         let unopened = unopened.into_iter().flat_map(|row| row.asks.into_iter().map(move |ask| (row.why.clone(), ask)));
         without.into_iter().chain(unopened).for_each(|(why, ask)| asked.without_peer(&inventory, why, &ask));
         asked
+    }
+
+    /// Groups that other ends are by name, of the same network: what is read gives their ids.
+    pub fn named_groups(&self) -> impl Iterator<Item = (&NetworkName, SecurityGroup)> {
+        let peers = self.ends.iter().flat_map(|((network, ..), end)| end.peers.keys().map(move |peer| (network, peer)));
+        peers.filter_map(|(network, peer)| {
+            let (names, atom) = (self.networks.get(network)?, peer.group()?);
+            let text = names.atoms.text(atom);
+            let here = !names.elsewhere.contains_key(&atom) && !names_another_account(text);
+            let group = SecurityGroup::parse(text).ok().filter(|group| matches!(group, SecurityGroup::Name(_)));
+            Some((network, group.filter(|_| here)?))
+        })
     }
 
     fn take_rules(&mut self) {

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::asked::{Asked, AskedEnd, Place, at_both_ends};
+use super::asked::{Asked, AskedEnd, Place};
+use super::rules::{Origin, Rules, desired_group, find, implied, in_force, wished};
 use super::scan::{Decider, Found, Party, scan};
 use super::{Case, EndAnswer, Hurdle, Reading, Sight, Verdict};
-use crate::desired::{Desired, DesiredGroup, desired, known_addresses};
-use crate::diff::open_outbound;
+use crate::desired::known_addresses;
 use crate::document::{RuleEntry, rule_entry};
-use crate::flow::{End, Flow, Reason, Why};
+use crate::flow::{Reason, Why};
 use crate::guard::{Guard, is_public};
-use crate::inventory::{EgressMode, SecurityGroup};
+use crate::inventory::SecurityGroup;
 use crate::link::own_group;
-use crate::name::{ClusterName, NetworkName, NodeGroupName};
-use crate::observed::{Observed, ObservedGroup, ObservedRule};
+use crate::name::NetworkName;
+use crate::observed::Observed;
 use crate::pack::Pack;
 use crate::packets::TrafficSet;
 use crate::plan::NetworkPlan;
@@ -24,8 +24,7 @@ use crate::traffic::{ICMP, ICMPV6, Protocol, Traffic};
 pub(super) struct Look<'a> {
     case: &'a Case<'a>,
     networks: BTreeMap<NetworkName, Seen<'a>>,
-    /// What every flow needs at both of its ends.
-    needs: Desired,
+    rows: &'a [(Reason, TrafficSet)],
     /// Where the nodes of groups have their addresses, by network and the group's name or id.
     known: BTreeMap<NetworkName, BTreeMap<String, Vec<Cidr>>>,
 }
@@ -41,21 +40,16 @@ pub(super) struct FoundEnd {
     pub answer: EndAnswer,
     pub allowed: TrafficSet,
     pub denied: TrafficSet,
-    pub required: TrafficSet,
-    pub rows: Vec<(Reason, TrafficSet)>,
     pub not_checked: Vec<String>,
 }
 
-/// The rules of a group in one direction, and where each is from; or what keeps them back.
-type Rules = Result<Vec<(Decider, Origin)>, Hurdle>;
-
-enum Origin {
-    Rule(Box<RuleEntry>),
-    Deny(String),
-}
-
 impl<'a> Look<'a> {
-    pub fn new(case: &'a Case<'a>, readings: BTreeMap<NetworkName, Reading<'a>>) -> Self {
+    /// `rows` become the reasons of rules.
+    pub fn new(
+        case: &'a Case<'a>,
+        readings: BTreeMap<NetworkName, Reading<'a>>,
+        rows: &'a [(Reason, TrafficSet)],
+    ) -> Self {
         let network = |name: &NetworkName| case.inventory.networks.get(name).cloned();
         let networks = if case.sight == Sight::Desired {
             let wished = case.desired.networks.iter().filter_map(|(name, wish)| {
@@ -77,14 +71,12 @@ impl<'a> Look<'a> {
             let groups = groups.into_iter().map(|(group, all)| (group.to_string(), all.into_iter().collect()));
             (network, groups.collect())
         });
-        let needs = desired(&at_both_ends(case.inventory), case.flows);
-        Self { case, networks, needs, known: known.collect() }
+        Self { case, networks, rows, known: known.collect() }
     }
 
     pub fn end(&mut self, place: &Place, end: &AskedEnd, asked: &Asked) -> FoundEnd {
         let (network, group, direction) = place;
         let all: TrafficSet = self.case.question.traffic.iter().copied().collect();
-        let (required, rows) = self.required(place, end, asked, &all);
         let mut sum = Sum { allowed: all.clone(), ..Sum::default() };
         let rules = self.rules(network, group, *direction);
         match &rules {
@@ -105,21 +97,9 @@ impl<'a> Look<'a> {
             }
             sum.hurdles.extend(guards.into_iter().map(Hurdle::Guard));
         }
-        let reasons_of = |traffic: Traffic| -> Vec<Reason> {
-            let wanted = rows.iter().filter(|(_, part)| !part.within(traffic).is_empty());
-            wanted.map(|(reason, _)| reason.clone()).collect()
-        };
-        let with_reasons = |(entry, traffic): (RuleEntry, Traffic)| {
-            let told = self.case.sight == Sight::Observed || !entry.reasons.is_empty();
-            let reasons = if told { entry.reasons.clone() } else { reasons_of(traffic).into() };
-            RuleEntry { reasons, ..entry }
-        };
+        let with_reasons = |(entry, traffic): (RuleEntry, Traffic)| self.with_reasons(entry, traffic);
         let seen = self.networks.get(network).and_then(|seen| find(&seen.names, group.as_str()));
-        let stateless = self.networks.get(network).and_then(|seen| seen.names.observed.as_ref().ok());
-        let is_stateless = seen.is_some_and(|g| stateless.is_some_and(|observed| observed.stateless.contains(&g.atom)));
-        let mut not_checked = sum.not_checked.clone();
-        not_checked
-            .extend(is_stateless.then(|| format!("answers: {group} is stateless, they need rules of their own")));
+        sum.not_checked.extend(self.answers(network, group));
         let answer = EndAnswer {
             network: network.clone(),
             security_group: seen.map_or(group.to_string(), |g| g.name.to_string()),
@@ -133,11 +113,28 @@ impl<'a> Look<'a> {
             missing: sum.missing.into_iter().map(with_reasons).collect(),
             hurdles: sum.hurdles,
         };
-        FoundEnd { answer, allowed: sum.allowed, denied: sum.denied, required, rows, not_checked }
+        FoundEnd { answer, allowed: sum.allowed, denied: sum.denied, not_checked: sum.not_checked }
     }
 
-    /// The rules that are in force for a group, or that it should have.
-    fn rules(&self, network: &NetworkName, group: &SecurityGroup, direction: Direction) -> Rules {
+    /// A rule with the rows that require some of its traffic; a desired one has its own.
+    fn with_reasons(&self, entry: RuleEntry, traffic: Traffic) -> RuleEntry {
+        if self.case.sight == Sight::Observed || !entry.reasons.is_empty() {
+            return entry;
+        }
+        let wanted = self.rows.iter().filter(|(_, part)| !part.within(traffic).is_empty());
+        RuleEntry { reasons: wanted.map(|(reason, _)| reason.clone()).collect(), ..entry }
+    }
+
+    /// What is to be said of answers, where a group doesn't know connections.
+    fn answers(&self, network: &NetworkName, group: &SecurityGroup) -> Option<String> {
+        let names = &self.networks.get(network)?.names;
+        let (observed, there) = (names.observed.as_ref().ok()?, find(names, group.as_str())?);
+        let told = || format!("answers: {group} is stateless, they need rules of their own");
+        observed.stateless.contains(&there.atom).then(told)
+    }
+
+    /// The rules that are in force for a group, or that it should have; or what keeps them back.
+    fn rules(&self, network: &NetworkName, group: &SecurityGroup, direction: Direction) -> Result<Rules, Hurdle> {
         if self.case.sight == Sight::Desired {
             let wish = desired_group(self.case.desired, network, group).ok_or(Hurdle::External)?;
             let names = &self.networks.get(network).ok_or(Hurdle::External)?.names;
@@ -150,14 +147,9 @@ impl<'a> Look<'a> {
         let dialect = seen.pack.map(Pack::dialect);
         match (find(&seen.names, group.as_str()), dialect) {
             (Some(there), _) => Ok(in_force(there, observed, &seen.names, direction)),
-            // Such a group is there as soon as it is named.
             (None, Some(dialect)) if dialect.groups_are_implicit => {
-                let rules = dialect.default_rules.iter().filter(|rule| rule.direction == direction);
                 let atom = seen.names.atoms.get(group.as_str());
-                let mut all: Vec<_> =
-                    rules.map(|rule| allows(*rule, u32::MAX, rule_entry(rule, &seen.names))).collect();
-                all.extend(denied(observed, atom, direction));
-                Ok(all)
+                Ok(implied(dialect, observed, &seen.names, atom, direction))
             }
             (None, _) => Err(Hurdle::NoGroup),
         }
@@ -198,67 +190,6 @@ impl<'a> Look<'a> {
             }
             sum.hurdles.push(Hurdle::Unresolved(why.clone()));
         }
-    }
-
-    /// The part that flows require at this end, and the rows behind it.
-    fn required(
-        &mut self,
-        (network, group, direction): &Place,
-        end: &AskedEnd,
-        asked: &Asked,
-        all: &TrafficSet,
-    ) -> (TrafficSet, Vec<(Reason, TrafficSet)>) {
-        let needed = desired_group(&self.needs, network, group).map(|g| g.rules.clone()).unwrap_or_default();
-        let needed: Vec<_> = needed.into_iter().filter(|needed| needed.rule.direction == *direction).collect();
-        let deciders: Vec<Decider> = needed.iter().map(|needed| decider(needed.rule, u32::MAX)).collect();
-        let (mut required, mut rows) = (all.clone(), BTreeMap::<Reason, TrafficSet>::new());
-        for (why, _) in end.unknown.keys() {
-            let named = self.required_of_name(why, &end.members);
-            required = required.intersection(&named.iter().map(|(_, traffic)| *traffic).collect());
-            for (reason, traffic) in named {
-                let known = rows.entry(reason).or_default();
-                *known = known.union(&all.within(traffic));
-            }
-        }
-        let names = self.needs.networks.entry(network.clone()).or_default();
-        let known = self.known.get(network);
-        let members: BTreeMap<Atom, Vec<Cidr>> = known
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, ranges)| Some((names.atoms.get(name)?, ranges.clone())))
-            .collect();
-        for (peer, traffic) in &end.peers {
-            let peer = match peer {
-                RulePeer::Opaque(kind, atom, family) => {
-                    let text = asked.networks.get(network).map_or("", |n| n.atoms.text(*atom));
-                    RulePeer::Opaque(*kind, names.atoms.intern(text), *family)
-                }
-                addresses @ RulePeer::Addresses(_) => *addresses,
-            };
-            for (family, of_family) in by_family(peer.family(), &traffic.iter().copied().collect()) {
-                let found = scan(&deciders, &party(peer, &members), family, &of_family, &members);
-                required = required.difference(&of_family.difference(&found.allowed));
-                for place in credited(&found, &deciders) {
-                    let part = found.allowed.within(needed[place].rule.traffic);
-                    for reason in needed[place].reasons.iter().filter(|_| !part.is_empty()) {
-                        let known = rows.entry(reason.clone()).or_default();
-                        *known = known.union(&part);
-                    }
-                }
-            }
-        }
-        (required, rows.into_iter().collect())
-    }
-
-    /// Flows from groups to a DNS name, for which there is no rule.
-    fn required_of_name(&self, why: &Why, members: &[(ClusterName, NodeGroupName)]) -> Vec<(Reason, Traffic)> {
-        let Why::NameNeedsCidrs(name) = why else { return Vec::new() };
-        let leaves = |flow: &&Flow| {
-            let to_name = matches!(&flow.to, End::Name(other) if other == name);
-            to_name && members.iter().any(|(c, g)| matches!(&flow.from, End::Group(a, b) if a == c && b == g))
-        };
-        let flows = self.case.flows.flows.iter().filter(leaves);
-        flows.map(|flow| (flow.reason.clone(), flow.traffic)).collect()
     }
 
     /// A peer in the names of what was read.
@@ -350,6 +281,9 @@ impl Sum {
                     priority: decider.priority,
                     certain: found.sure.contains(place),
                 },
+                Origin::Unreadable(name, why) if !unknown.is_empty() => {
+                    Hurdle::UnreadableRule { name: name.clone(), why: why.clone() }
+                }
                 _ => continue,
             };
             if !self.hurdles.contains(&hurdle) {
@@ -360,7 +294,7 @@ impl Sum {
 }
 
 /// What lets the allowed part through: what surely does, and where that isn't all of it, what does so together.
-fn credited(found: &Found, deciders: &[Decider]) -> BTreeSet<usize> {
+pub(super) fn credited(found: &Found, deciders: &[Decider]) -> BTreeSet<usize> {
     let lets = |places: &BTreeSet<usize>| -> BTreeSet<usize> {
         places.iter().copied().filter(|place| deciders[*place].allows).collect()
     };
@@ -407,72 +341,6 @@ fn assumed_stranger(party: &Party, deciders: &[Decider], open: &TrafficSet) -> O
     matters.then(|| format!("whether {} is a node's own address", address(*range)))
 }
 
-fn decider(rule: Rule, priority: u32) -> Decider {
-    Decider { rule, allows: true, priority: Some(priority), certain: true }
-}
-
-fn allows(rule: Rule, priority: u32, entry: RuleEntry) -> (Decider, Origin) {
-    (decider(rule, priority), Origin::Rule(Box::new(entry)))
-}
-
-fn in_force(
-    group: &ObservedGroup,
-    observed: &Observed,
-    names: &NetworkPlan,
-    direction: Direction,
-) -> Vec<(Decider, Origin)> {
-    let priority = |rule: &ObservedRule| {
-        let resource = group.resources.iter().find(|r| Some(&r.name) == rule.resource.as_ref());
-        resource.map_or(u32::MAX, |resource| resource.priority)
-    };
-    let rules = group.rules.iter().filter(|r| r.rule.direction == direction).map(|r| {
-        let entry = RuleEntry {
-            id: r.id.as_ref().map(ToString::to_string),
-            description: r.description.clone(),
-            resource: r.resource.as_deref().map(str::to_owned),
-            marks: r.marks.iter().map(ToString::to_string).collect(),
-            ..rule_entry(&r.rule, names)
-        };
-        allows(r.rule, priority(r), entry)
-    });
-    rules.chain(denied(observed, Some(group.atom), direction)).collect()
-}
-
-/// What others deny to a group.
-fn denied(observed: &Observed, group: Option<Atom>, direction: Direction) -> Vec<(Decider, Origin)> {
-    let denies = observed.denies.iter().filter(|deny| {
-        let is_meant = |targets: &BTreeSet<Atom>| group.is_some_and(|group| targets.contains(&group));
-        deny.targets.as_ref().is_none_or(is_meant)
-    });
-    let rules = denies.flat_map(|deny| deny.rules.iter().map(move |rule| (deny, *rule)));
-    let rules = rules.filter(|(_, rule)| rule.direction == direction).map(|(deny, rule)| {
-        // What a policy lets through before was not read.
-        let certain = deny.priority.is_some();
-        (Decider { rule, allows: false, priority: deny.priority, certain }, Origin::Deny(deny.name.clone()))
-    });
-    rules.collect()
-}
-
-fn wished(group: &DesiredGroup, names: &NetworkPlan, direction: Direction) -> Vec<(Decider, Origin)> {
-    let rules = group.rules.iter().map(|r| {
-        let entry = RuleEntry { reasons: r.reasons.clone(), ..rule_entry(&r.rule, names) };
-        allows(r.rule, u32::MAX, entry)
-    });
-    let open = if group.egress == EgressMode::Open { open_outbound(group.family) } else { Vec::new() };
-    let open = open.iter().map(|rule| allows(*rule, u32::MAX, rule_entry(rule, names)));
-    rules.chain(open).filter(|(decider, _)| decider.rule.direction == direction).collect()
-}
-
-fn desired_group<'d>(desired: &'d Desired, network: &NetworkName, group: &SecurityGroup) -> Option<&'d DesiredGroup> {
-    desired.networks.get(network)?.groups.iter().find(|g| g.security_group == *group)
-}
-
-/// The observed group of a name or id.
-fn find<'n>(names: &'n NetworkPlan, text: &str) -> Option<&'n ObservedGroup> {
-    let observed = names.observed.as_ref().ok()?;
-    observed.groups.iter().find(|g| g.name.as_str() == text || g.id.as_str() == text)
-}
-
 fn members(names: &NetworkPlan, known: Option<&BTreeMap<String, Vec<Cidr>>>) -> BTreeMap<Atom, Vec<Cidr>> {
     let known = known.into_iter().flatten().filter_map(|(text, ranges)| {
         let atom = find(names, text).map(|group| group.atom).or_else(|| names.atoms.get(text))?;
@@ -481,7 +349,7 @@ fn members(names: &NetworkPlan, known: Option<&BTreeMap<String, Vec<Cidr>>>) -> 
     known.collect()
 }
 
-fn party(peer: RulePeer, members: &BTreeMap<Atom, Vec<Cidr>>) -> Party {
+pub(super) fn party(peer: RulePeer, members: &BTreeMap<Atom, Vec<Cidr>>) -> Party {
     match peer {
         RulePeer::Addresses(range) => Party::Every(range),
         RulePeer::Opaque(kind, atom, _) => Party::Named(kind, atom, members.get(&atom).cloned().unwrap_or_default()),
@@ -489,7 +357,7 @@ fn party(peer: RulePeer, members: &BTreeMap<Atom, Vec<Cidr>>) -> Party {
 }
 
 /// Traffic by its families: of both, ICMP is IPv4's and ICMPv6 IPv6's.
-fn by_family(families: Family, traffic: &TrafficSet) -> Vec<(Family, TrafficSet)> {
+pub(super) fn by_family(families: Family, traffic: &TrafficSet) -> Vec<(Family, TrafficSet)> {
     let other = |family: &Family| if *family == Family::Ipv4 { ICMPV6 } else { ICMP };
     let part = |family: &Family| {
         let foreign = Traffic::whole(Protocol::Number(other(family)));

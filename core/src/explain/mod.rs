@@ -3,13 +3,15 @@
 mod asked;
 mod end;
 mod question;
+mod required;
+mod rules;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::Desired;
 use crate::document::RuleEntry;
-use crate::flow::{End, Flows, Reason, Side, Unopened, Why};
+use crate::flow::{Flows, Reason, Unopened, Why};
 use crate::guard::{Guard, GuardsInForce};
 use crate::inventory::{EgressMode, Inventory, Ownership};
 use crate::link::scope;
@@ -22,6 +24,7 @@ use crate::traffic::Traffic;
 
 use asked::Asked;
 use end::Look;
+use required::Required;
 
 pub use question::{Question, QuestionError};
 
@@ -160,6 +163,13 @@ pub enum Hurdle {
         /// Surely; otherwise something that was not read may decide before it.
         certain: bool,
     },
+    /// Something that may let anything through, because its rules can't be read.
+    UnreadableRule {
+        /// What.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// A guard forbids some of it.
     Guard(Guard),
 }
@@ -195,79 +205,50 @@ pub fn scopes(case: &Case<'_>) -> BTreeMap<NetworkName, Scope> {
             None => scope.groups.push(ScopeGroup { group: group.clone(), ownership }),
         }
     }
+    for (network, group) in asked.named_groups() {
+        if let Some(scope) = scopes.get_mut(network)
+            && scope.groups.iter().all(|known| known.group != group)
+        {
+            scope.groups.push(ScopeGroup { group, ownership: Some(Ownership::Exclusive) });
+        }
+    }
     scopes
 }
 
 /// Answers a question from what was read of the networks that [`scopes`] names; from nothing where only what is desired
-/// is asked for. `beyond` is what decides in a network beside its rules.
+/// is asked for. `beside` is what decides in a network beside its rules.
 pub fn explain<'b>(
     case: &Case<'_>,
     readings: BTreeMap<NetworkName, Reading<'_>>,
-    beyond: impl Fn(&NetworkName) -> &'b [&'b str],
+    beside: impl Fn(&NetworkName) -> &'b [&'b str],
 ) -> Answer {
+    let required = Required::of(case);
     let asked = Asked::of(case.inventory, case.question);
-    let mut look = Look::new(case, readings);
+    let mut look = Look::new(case, readings, &required.rows);
     let all: TrafficSet = case.question.traffic.iter().copied().collect();
     let mut ends = Vec::with_capacity(asked.ends.len());
     let (mut allowed, mut denied) = (all.clone(), TrafficSet::default());
-    let mut required: BTreeMap<Direction, TrafficSet> = BTreeMap::new();
-    let (mut rows, mut not_checked) = (BTreeMap::new(), BTreeSet::new());
+    let mut of_ends = BTreeSet::new();
     for (place, end) in &asked.ends {
         let found = look.end(place, end, &asked);
         allowed = allowed.intersection(&found.allowed);
         denied = denied.union(&found.denied);
-        let of_direction = required.entry(place.2).or_insert_with(|| all.clone());
-        *of_direction = of_direction.intersection(&found.required);
-        for (reason, traffic) in found.rows {
-            let known: &mut TrafficSet = rows.entry((reason, false)).or_default();
-            *known = known.union(&traffic);
-        }
-        not_checked.extend(found.not_checked);
+        of_ends.extend(found.not_checked);
         ends.push(found.answer);
     }
-    // Where the other end is a group as well, what is required arrives there.
-    let mut required =
-        required.remove(&Direction::Ingress).or_else(|| required.pop_last().map(|(_, of)| of)).unwrap_or_default();
-    for (reason, traffic) in on_the_node(case) {
-        let part = all.intersection(&traffic.into());
-        required = required.union(&part);
-        rows.insert((reason, true), part);
-    }
     ends.sort_by_key(|end| (std::cmp::Reverse(end.direction), end.network.clone(), end.security_group.clone()));
-    let nothing_asked = ends.is_empty();
-    let sources = beyond_rules(case, &ends, beyond);
+    let verdict = if ends.is_empty() { Verdict::Unknown } else { Verdict::of(&all, &allowed, &denied) };
+    let not_checked = beside_rules(case, &ends, beside).into_iter().chain(of_ends).collect();
+    let with_reasons = case.sight != Sight::Observed;
     Answer {
-        verdict: if nothing_asked { Verdict::Unknown } else { Verdict::of(&all, &allowed, &denied) },
-        all_required: !required.is_empty() && all.difference(&required).is_empty(),
-        required: required.traffics(),
-        rows: if case.sight == Sight::Observed { Vec::new() } else { named_rows(case.inventory, rows) },
-        unopened: if case.sight == Sight::Observed { Vec::new() } else { unopened(case, &asked, &all) },
-        not_checked: sources.into_iter().chain(not_checked).collect(),
+        verdict,
+        all_required: all.difference(&required.traffic).is_empty(),
+        required: required.traffic.traffics(),
+        rows: if with_reasons { required.named(case.inventory) } else { Vec::new() },
+        unopened: if with_reasons { unopened(case, &asked, &all) } else { Vec::new() },
+        not_checked,
         ends,
     }
-}
-
-/// Rows of traffic that stays on the node, where both ends are the same group.
-fn on_the_node(case: &Case<'_>) -> Vec<(Reason, Traffic)> {
-    let is_itself = |group: &End| {
-        let same = |side: &Side| matches!(side, Side::End(end) if end == group);
-        case.question.pairs.iter().any(|(from, to)| same(from) && same(to))
-    };
-    let asked: TrafficSet = case.question.traffic.iter().copied().collect();
-    let flows = case.flows.flows.iter().filter(|flow| flow.local && is_itself(&flow.to));
-    let flows = flows.filter(|flow| !asked.within(flow.traffic).is_empty());
-    flows.map(|flow| (flow.reason.clone(), flow.traffic)).collect()
-}
-
-fn named_rows(inventory: &Inventory, rows: BTreeMap<(Reason, bool), TrafficSet>) -> Vec<Row> {
-    let rows = rows.into_iter().map(|((reason, local), traffic)| {
-        let profile = inventory.clusters.get(&reason.cluster).map(|cluster| &cluster.profile);
-        let evidence = profile.and_then(|profile| profile.row_of(&reason)).and_then(|row| row.evidence.clone());
-        let stated = profile.filter(|_| *reason.profile != *"inventory").map(|profile| profile.source.clone());
-        let source = evidence.or(stated).unwrap_or_default();
-        Row { reason, source, traffic: traffic.traffics(), local }
-    });
-    rows.filter(|row| !row.traffic.is_empty()).collect()
 }
 
 /// Rows that are not opened and would let some of it into a group that is asked about, or out of one whose egress is strict.
@@ -289,14 +270,14 @@ fn unopened(case: &Case<'_>, asked: &Asked, all: &TrafficSet) -> Vec<Unopened> {
 }
 
 /// What decides beside rules in the networks of the ends, and ends that are nobody's here.
-fn beyond_rules<'b>(
+fn beside_rules<'b>(
     case: &Case<'_>,
     ends: &[EndAnswer],
-    beyond: impl Fn(&NetworkName) -> &'b [&'b str],
+    beside: impl Fn(&NetworkName) -> &'b [&'b str],
 ) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let networks: BTreeSet<&NetworkName> = ends.iter().map(|end| &end.network).collect();
-    for word in networks.into_iter().flat_map(|network| beyond(network).iter().map(|word| (*word).to_owned())) {
+    for word in networks.into_iter().flat_map(|network| beside(network).iter().map(|word| (*word).to_owned())) {
         if !all.contains(&word) {
             all.push(word);
         }
@@ -314,3 +295,6 @@ fn beyond_rules<'b>(
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

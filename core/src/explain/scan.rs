@@ -94,6 +94,7 @@ fn rank(decider: &Decider) -> (Option<u32>, bool) {
 }
 
 /// What can become of traffic at one address.
+#[derive(Default)]
 struct Walked {
     let_through: TrafficSet,
     kept_out: TrafficSet,
@@ -103,12 +104,7 @@ struct Walked {
 
 fn walk(deciders: &[Decider], order: &[usize], traffic: &TrafficSet, meets: impl Fn(&Decider) -> Meets) -> Walked {
     let mut open = traffic.clone();
-    let mut walked = Walked {
-        let_through: TrafficSet::default(),
-        kept_out: TrafficSet::default(),
-        hit: BTreeSet::new(),
-        always: BTreeSet::new(),
-    };
+    let mut walked = Walked::default();
     // Whoever is behind a name that decided before is decided about.
     let mut decided: BTreeMap<(PeerKind, Atom), TrafficSet> = BTreeMap::new();
     for level in order.chunk_by(|a, b| rank(&deciders[*a]) == rank(&deciders[*b])) {
@@ -116,17 +112,22 @@ fn walk(deciders: &[Decider], order: &[usize], traffic: &TrafficSet, meets: impl
         let before = decided.clone();
         for (place, decider) in level.iter().map(|i| (*i, &deciders[*i])) {
             let meets = meets(decider);
+            if meets == Meets::Never {
+                continue;
+            }
+            if meets == Meets::Always && decider.certain {
+                walked.always.insert(place);
+            }
             let name = match decider.rule.peer {
                 RulePeer::Opaque(kind, atom, _) if meets == Meets::Perhaps => Some((kind, atom)),
                 _ => None,
             };
-            let spoken_for = name.and_then(|name| before.get(&name));
             let hit = open.within(decider.rule.traffic);
-            let hit = spoken_for.map_or(hit.clone(), |spoken_for| hit.difference(spoken_for));
-            if meets == Meets::Always && decider.certain {
-                walked.always.insert(place);
-            }
-            if meets == Meets::Never || hit.is_empty() {
+            let hit = match name.and_then(|name| before.get(&name)) {
+                Some(spoken_for) => hit.difference(spoken_for),
+                None => hit,
+            };
+            if hit.is_empty() {
                 continue;
             }
             walked.hit.insert(place);

@@ -15,7 +15,7 @@ use crate::{example, traffic};
 pub(super) mod cascade;
 mod rollback;
 
-pub(super) struct Aws(pub(super) Dialect);
+pub(crate) struct Aws(pub(crate) Dialect);
 
 impl Pack for Aws {
     fn dialect(&self) -> &Dialect {

@@ -16,7 +16,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
     absent: None,
     groups_are_names: true,
     beside_rules: &[
-        "what firewall policies allow, hierarchical and of the network",
+        "firewall policies, but for what they surely deny",
         "routes",
         "other tags and service accounts of an instance",
         "host firewalls",
