@@ -55,7 +55,7 @@ impl From<Unanswered<'_>> for CloudError {
             Silence::TimedOut => format!("no answer in time from {at}"),
             Silence::Broken => format!("the connection to {at} broke: {said}"),
         };
-        Self { kind, doing, message, request_id: None, help: hopeless.then(|| help.to_owned()) }
+        Self { kind, doing, message, request_id: None, help: (hopeless || !answered).then(|| help.to_owned()) }
     }
 }
 

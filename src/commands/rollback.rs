@@ -38,6 +38,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
         return Err(Failure::new("the proof fails: this plan is never applied", "please report this plan as a bug"));
     }
     if plan.steps.is_empty() {
+        Unfinished::rolled_back(&args.journal_of).close();
         return Ok(Exit::Done);
     }
     if !args.running.yes {

@@ -52,8 +52,23 @@ pub(super) fn in_force(group: &ObservedGroup, observed: &Observed, names: &Netwo
         };
         allows(r.rule, priority(r), entry)
     });
-    let unreadable = group.resources.iter().filter(|resource| resource.direction == direction).flat_map(unreadable);
-    rules.chain(unreadable).chain(foreign(observed, names, Some(group.atom), direction)).collect()
+    let here = || group.resources.iter().filter(|resource| resource.direction == direction && !resource.disabled);
+    rules
+        .chain(here().flat_map(unreadable))
+        .chain(here().flat_map(denied))
+        .chain(foreign(observed, names, Some(group.atom), direction))
+        .collect()
+}
+
+/// What a resource of ours denies.
+fn denied(resource: &Resource) -> Rules {
+    let Holds::Denial(family) = resource.holds else { return Vec::new() };
+    let rules = open_outbound(family).into_iter();
+    let denied = rules.map(|rule| {
+        let decider = Decider { rule, allows: false, priority: Some(resource.priority), certain: true };
+        (decider, Origin::Deny(resource.name.to_string()))
+    });
+    denied.collect()
 }
 
 /// What a resource may let through that can't be read: anything.

@@ -5,6 +5,7 @@ use crate::flow::flows;
 use crate::observed::{Foreign, Holds, ObservedGroup, Resource};
 use crate::pack::Dialect;
 use crate::plan::tests::Aws;
+use crate::rule::Family;
 use crate::testing::{atom, atoms, aws_like, group, rule};
 
 /// `prod` with security groups `etcd`, `db` (its control plane) and `web` (its workers).
@@ -127,6 +128,30 @@ fn what_others_let_through_counts() {
     let by = answer(None).ends[1].by[0].resource.clone();
     assert_eq!((answer(None).verdict, by.as_deref()), (Verdict::Allowed, Some("default-allow-ssh")));
     assert_eq!(answer(Some([atom("web"), atom("db")].into())).verdict, Verdict::Denied);
+}
+
+#[test]
+fn what_we_deny_ourselves_counts() {
+    let denial = Resource {
+        name: "rsgsync-deny".into(),
+        direction: Direction::Egress,
+        holds: Holds::Denial(Family::Ipv4),
+        disabled: false,
+        priority: 65_534,
+        marks: Vec::new(),
+        description: String::new(),
+    };
+    let answer = |priority, disabled| {
+        let resources = vec![Resource { disabled, ..denial.clone() }];
+        let web = ObservedGroup { resources, ..group("web", &[], true) };
+        let groups = vec![open("etcd", &["22/tcp from g:web"]), web];
+        let allows = vec![deny("theirs", Some(priority), "22/tcp to 0.0.0.0/0")];
+        let observed = Observed { groups, allows, ..Observed::default() };
+        ask(&inventory(), Sight::Both, &Aws(aws_like()), observed, QUESTION).verdict
+    };
+    assert_eq!(answer(65_533, false), Verdict::Allowed);
+    assert_eq!(answer(65_534, false), Verdict::Denied);
+    assert_eq!(answer(65_534, true), Verdict::Allowed);
 }
 
 #[test]

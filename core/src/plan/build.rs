@@ -338,7 +338,8 @@ fn strict_in_vain(inventory: &Inventory, networks: &[NetworkPlan]) -> Vec<String
             unclaimed && open_outbound(Family::Both).contains(&rule.rule)
         };
         let open: Vec<_> = rules.iter().zip(&group.diff.fates).filter(opens).map(|(r, _)| r.rule.peer).collect();
-        if open.is_empty() || !group.members.iter().all(|(cluster, _)| strict(cluster)) {
+        let narrows = !group.members.is_empty() && group.members.iter().all(|(cluster, _)| strict(cluster));
+        if open.is_empty() || !narrows {
             continue;
         }
         let to = open.iter().map(|p| if let RulePeer::Addresses(to) = p { to.to_string() } else { String::new() });

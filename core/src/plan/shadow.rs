@@ -26,8 +26,8 @@ pub(super) fn shadowed(networks: &[NetworkPlan]) -> Vec<String> {
                 let meets = |deny: &&Foreign| deny.rules.iter().any(|rule| hit(rule, &required).is_some());
                 let denies = observed.denies.iter().filter(|deny| deny.is_for(group.atom)).filter(meets);
                 notes.extend(denies.filter_map(|deny| {
-                    let reached = reaches(deny, group, there, &observed.allows, &required);
-                    note(network, group, &required, &reached, deny)
+                    let first = before(deny, group, there, &observed.allows, required.direction);
+                    note(network, group, &required, &first, deny)
                 }));
             }
         }
@@ -35,15 +35,15 @@ pub(super) fn shadowed(networks: &[NetworkPlan]) -> Vec<String> {
     notes.into_iter().collect()
 }
 
-/// What a deny that is for the group meets of a required rule: nothing that is looked at before has let it through.
-fn reaches(
+/// What is let through before a deny that is for the group is looked at.
+fn before(
     deny: &Foreign,
     group: &GroupPlan,
     there: Option<&ObservedGroup>,
     allows: &[Foreign],
-    required: &Rule,
-) -> Vec<Rule> {
-    let Some(priority) = deny.priority else { return vec![*required] };
+    direction: Direction,
+) -> PacketSet {
+    let Some(priority) = deny.priority else { return PacketSet::default() };
     let is_first = |name: Option<&str>| {
         let resource = there.into_iter().flat_map(|g| &g.resources).find(|r| Some(&*r.name) == name);
         resource.is_some_and(|r| r.priority < priority)
@@ -52,8 +52,7 @@ fn reaches(
     let added = group.diff.adds.iter().map(|add| add.rule).filter(|_| NEW < priority);
     let first = |allow: &&Foreign| allow.is_for(group.atom) && allow.certain && allow.priority < Some(priority);
     let others = allows.iter().filter(first).flat_map(|allow| allow.rules.iter().copied());
-    let first = standing.chain(added).chain(others).filter(|rule| rule.direction == required.direction);
-    PacketSet::of([*required]).difference(&PacketSet::of(first)).cover(required.direction)
+    PacketSet::of(standing.chain(added).chain(others).filter(|rule| rule.direction == direction))
 }
 
 impl Foreign {
@@ -62,8 +61,21 @@ impl Foreign {
     }
 }
 
-fn note(network: &NetworkPlan, group: &GroupPlan, required: &Rule, reached: &[Rule], deny: &Foreign) -> Option<String> {
-    let hits = deny.rules.iter().flat_map(|rule| reached.iter().filter_map(move |reached| hit(rule, reached)));
+/// What a deny meets of a required rule that nothing `first` has let through.
+fn note(
+    network: &NetworkPlan,
+    group: &GroupPlan,
+    required: &Rule,
+    first: &PacketSet,
+    deny: &Foreign,
+) -> Option<String> {
+    let left = |rules: &[Rule]| {
+        let same_way = rules.iter().copied().filter(|rule| rule.direction == required.direction);
+        PacketSet::of(same_way).difference(first).cover(required.direction)
+    };
+    let reached = left(&[*required]);
+    let denied = left(&deny.rules);
+    let hits = denied.iter().flat_map(|rule| reached.iter().filter_map(move |reached| hit(rule, reached)));
     let verb = if hits.max()? && deny.certain { "is denied" } else { "may be denied" };
     let (name, place) = (&group.security_group, deny.priority.map(|p| format!(" (priority {p})")).unwrap_or_default());
     let rule = super::undo::spell(required, |atom| network.group_name(atom));

@@ -47,14 +47,14 @@ impl Room<'_> {
     }
 }
 
-/// How many orders of single steps are begun where the first choice of removals leads nowhere.
-const TRIES: usize = 2000;
+/// How often a rule is looked at where the first choice of removals leads nowhere: about a second's work.
+const EFFORT: usize = 2_000_000;
 
 /// Orders additions and removals so that none of `required` is cut and no quota is exceeded.
 ///
 /// Everything at once where there is room. Otherwise rules are removed as soon as what they carry stands elsewhere, to make
-/// room for the rest. Errors with the fullest count when no order is found: a group with so many rules that its orders
-/// outnumber [`TRIES`] may have one.
+/// room for the rest. Errors with the fullest count when no order is found: in a group of many rules there may be one beyond
+/// [`EFFORT`].
 pub(super) fn waves(
     room: Room<'_>,
     adds: Vec<StepRule>,
@@ -62,7 +62,7 @@ pub(super) fn waves(
     required: &[Rule],
 ) -> Result<Vec<Wave>, QuotaUse> {
     cheapest_first(room.clone(), adds.clone(), removes.clone(), required)
-        .or_else(|full| any_order(&room, Wave { adds, removes }, required).ok_or(full))
+        .or_else(|full| any_order(&room, &Wave { adds, removes }, required).ok_or(full))
 }
 
 /// Takes in each wave all removals that there is room for.
@@ -86,20 +86,30 @@ fn cheapest_first(
 }
 
 /// Tries single steps in every order, removals before additions.
-fn any_order(room: &Room<'_>, all: Wave, required: &[Rule]) -> Option<Vec<Wave>> {
-    let mut begun = vec![Begun { waves: Vec::new(), room: room.clone(), left: all }];
-    let mut seen = BTreeSet::new();
-    while let Some(now) = begun.pop() {
+fn any_order(room: &Room<'_>, all: &Wave, required: &[Rule]) -> Option<Vec<Wave>> {
+    // The last addition finds no more room than there is when everything has gone that goes.
+    let mut end = room.clone();
+    end.carry_out(&Wave { adds: vec![], removes: all.removes.clone() });
+    if end.overflow(&all.adds).is_some() {
+        return None;
+    }
+    let (mut begun, mut seen, mut effort) = (vec![Vec::new()], BTreeSet::new(), 0);
+    while let Some(steps) = begun.pop().filter(|_| effort < EFFORT) {
+        let now = Begun::of(room, all, &steps);
         if now.room.overflow(&now.left.adds).is_none() {
             return Some(now.waves.into_iter().chain([now.left]).collect());
         }
         let standing: Vec<Rule> = now.room.present.iter().map(|(rule, _)| *rule).collect();
-        let adds = now.left.adds.iter().filter(|add| now.room.overflow([*add]).is_none());
-        let adds = adds.map(|add| Wave { adds: vec![add.clone()], removes: vec![] });
-        let removes = now.left.removes.iter().filter(|r| carried_alone(&r.rule, &standing, required).is_empty());
-        let removes = removes.map(|remove| Wave { adds: vec![], removes: vec![remove.clone()] });
-        for then in adds.chain(removes).map(|step| now.after(step)) {
-            if seen.len() < TRIES && seen.insert(then.state()) {
+        let fits = |add: &StepRule| now.room.overflow([add]).is_none();
+        let may_go = |remove: &StepRule| carried_alone(&remove.rule, &standing, required).is_empty();
+        let adds = all.adds.iter().enumerate().filter(|(_, add)| fits(add)).map(|(i, _)| i);
+        let removes = all.removes.iter().enumerate().filter(|(_, remove)| may_go(remove));
+        let removes = removes.map(|(i, _)| all.adds.len() + i);
+        effort += (1 + standing.len()) * (all.adds.len() + all.removes.len());
+        for step in adds.chain(removes).filter(|step| !steps.contains(step)) {
+            let then: Vec<usize> = steps.iter().copied().chain([step]).collect();
+            effort += then.len();
+            if seen.insert(then.iter().copied().collect::<BTreeSet<_>>()) {
                 begun.push(then);
             }
         }
@@ -108,33 +118,37 @@ fn any_order(room: &Room<'_>, all: Wave, required: &[Rule]) -> Option<Vec<Wave>>
 }
 
 /// The first waves of an order.
-#[derive(Clone)]
 struct Begun<'a> {
     waves: Vec<Wave>,
     room: Room<'a>,
     left: Wave,
 }
 
-impl Begun<'_> {
-    fn after(&self, step: Wave) -> Self {
-        let Self { mut waves, mut room, mut left } = self.clone();
-        room.carry_out(&step);
-        left.adds.retain(|add| !step.adds.contains(add));
-        left.removes.retain(|remove| !step.removes.contains(remove));
-        match waves.last_mut() {
-            Some(last) if step.adds.is_empty() || last.removes.is_empty() => {
-                last.adds.extend(step.adds);
-                last.removes.extend(step.removes);
+impl<'a> Begun<'a> {
+    /// Steps are numbered, additions before removals.
+    fn of(room: &Room<'a>, all: &Wave, steps: &[usize]) -> Self {
+        let (mut waves, mut room) = (Vec::<Wave>::new(), room.clone());
+        for &step in steps {
+            let mut one = Wave::default();
+            match all.adds.get(step) {
+                Some(add) => one.adds.push(add.clone()),
+                None => one.removes.extend(all.removes.get(step - all.adds.len()).cloned()),
             }
-            _ => waves.push(step),
+            room.carry_out(&one);
+            match waves.last_mut() {
+                Some(last) if one.adds.is_empty() || last.removes.is_empty() => {
+                    last.adds.extend(one.adds);
+                    last.removes.extend(one.removes);
+                }
+                _ => waves.push(one),
+            }
         }
+        let left = |rules: &[StepRule], first: usize| {
+            let undone = rules.iter().enumerate().filter(|(i, _)| !steps.contains(&(first + i)));
+            undone.map(|(_, rule)| rule.clone()).collect()
+        };
+        let left = Wave { adds: left(&all.adds, 0), removes: left(&all.removes, all.adds.len()) };
         Self { waves, room, left }
-    }
-
-    /// What is left to do, and so, whatever the order was, what is there.
-    fn state(&self) -> (Vec<Rule>, Vec<Rule>) {
-        let rules = |steps: &[StepRule]| steps.iter().map(|step| step.rule).collect();
-        (rules(&self.left.adds), rules(&self.left.removes))
     }
 }
 

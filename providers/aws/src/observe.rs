@@ -261,7 +261,8 @@ impl Aws {
                 };
                 rule.marks = translate::rule_marks(entry.tags());
                 // Where ours can't stand beside theirs, the rule is like any stranger's: it may do the job, and stays.
-                if !translate::has_room(entry.tags()) && rule.marks.iter().all(|mark| mark.owner != scope.owner) {
+                let none_of_ours = !scope.reads_back() && rule.marks.iter().all(|mark| !scope.ours().is(mark));
+                if none_of_ours && !translate::has_room(entry.tags()) {
                     rule.marks.clear();
                 }
                 rule.id = entry.security_group_rule_id().and_then(|id| RuleId::new(id).ok());

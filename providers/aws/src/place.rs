@@ -18,7 +18,7 @@ pub const SPEC: ProviderSpec = ProviderSpec {
         ("assume_role", PlaceKind::Text),
     ],
     required: &[],
-    most: &[],
+    most: &[("rules_per_group", 1000)],
     absent: None,
     groups_are_names: false,
     beside_rules: &[

@@ -168,13 +168,17 @@ fn read<'a>(firewall: &'a Firewall, scope: &Scope, atoms: &mut Atoms) -> Option<
     let (holds, direction, rules) = match denies_implied(firewall, scope) {
         Some(any) => (Holds::Denial(any.family()), Direction::Egress, BTreeSet::new()),
         None if !firewall.denied.is_empty() => return None,
-        None => match direction_of(firewall).and_then(|way| Ok((way, rules_of(firewall, atoms)?))) {
-            Ok((direction, rules)) => (Holds::Rules, direction, rules),
-            Err(error) => {
-                tracing::info!(firewall = firewall.name, %error, "a firewall rule can't be understood");
-                (Holds::Unreadable(error.to_string()), Direction::Ingress, BTreeSet::new())
+        None => {
+            let way = direction_of(firewall);
+            let direction = way.as_ref().map_or(Direction::Ingress, |way| *way);
+            match way.and_then(|_| rules_of(firewall, atoms)) {
+                Ok(rules) => (Holds::Rules, direction, rules),
+                Err(error) => {
+                    tracing::info!(firewall = firewall.name, %error, "a firewall rule can't be understood");
+                    (Holds::Unreadable(error.to_string()), direction, BTreeSet::new())
+                }
             }
-        },
+        }
     };
     Some(Read { firewall, marks: group_marks_in(&firewall.description), holds, direction, rules })
 }

@@ -22,8 +22,7 @@ impl OpenStack {
         let neutron = self.neutron().await?;
         // The first list of a project makes its group `default`, which counts: quotas come after it.
         let listed = self.list_groups().await?;
-        // Only planning asks for what the marks tell; a read-back needs no quotas.
-        let quotas = if scope.marked { self.quotas().await? } else { None };
+        let quotas = if scope.reads_back() { None } else { self.quotas().await? };
         let wanted = wanted(scope, &listed)?;
         let (mut groups, mut stateless) = (Vec::with_capacity(wanted.len()), BTreeSet::new());
         for group in listed.iter().filter(|group| wanted.contains(group.id.as_str())) {

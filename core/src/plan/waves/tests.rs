@@ -78,6 +78,22 @@ fn a_group_that_is_too_full_already_may_still_lose_rules() {
     );
 }
 
+#[test]
+fn more_than_the_quota_holds_is_refused_at_once() {
+    let want: Vec<String> = (0..1100).map(|i| format!("{}/tcp from g:db", 20 * i)).collect();
+    let want: Vec<&str> = want.iter().map(String::as_str).collect();
+    assert_eq!(check(1000, &[], &want, &[], &want), Err(1100));
+}
+
+#[test]
+fn a_large_group_without_an_order_is_refused_after_some_effort() {
+    let have: Vec<String> = (0..300).map(|i| format!("{}-{}/tcp from g:db", 20 * i, 20 * i + 9)).collect();
+    let want: Vec<String> = (0..300).map(|i| format!("{}/tcp from g:db", 20 * i)).collect();
+    let texts = |all: &'static [String]| -> Vec<&'static str> { all.iter().map(String::as_str).collect() };
+    let (have, want) = (texts(have.leak()), texts(want.leak()));
+    assert_eq!(check(300, &have, &want, &have, &want), Err(600));
+}
+
 /// A group under a quota: what is there, what comes, what goes, and what must not be cut.
 #[derive(Debug, Clone)]
 struct Tight {

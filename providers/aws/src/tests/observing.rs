@@ -114,6 +114,55 @@ async fn what_another_owner_marked_is_not_ours_whatever_the_filter_gives() {
 }
 
 #[tokio::test]
+async fn a_vpc_that_is_listed_gives_its_orphans_and_its_size_without_another_call() {
+    let mut listed: Vec<String> = (0..201).map(made).collect();
+    listed.push(group("sg-f00d", "not-asked-for", &MADE, "", ""));
+    listed.push(group("sg-beef", "not-ours", &[], "", ""));
+    let names: Vec<String> = (0..201).map(|n| format!("g{n}")).collect();
+    let replay = Replay::new([groups(&listed)]);
+    let observed =
+        aws(&replay).observe(&with_marked(names.iter().map(String::as_str)), &mut Atoms::new()).await.unwrap();
+    assert_eq!(replay.actions().len(), 1);
+    assert_eq!(observed.groups.len(), 202);
+    assert!(ids(&observed).contains(&"sg-f00d"));
+    assert_eq!(observed.usage.groups, Some(203));
+}
+
+#[tokio::test]
+async fn marks_of_rules_are_read_of_orphans_that_are_not_simply_deleted() {
+    let joined = group("sg-3", "g3", &[("rsgsync:platform/prod", "joined")], "", "");
+    let co_owned = group("sg-4", "g4", &[("rsgsync:platform/prod", "made"), ("rsgsync:sales/shop", "joined")], "", "");
+    let gone = group("sg-5", "g5", &[("rsgsync:platform/gone", "joined")], "", "");
+    let replay = Replay::new([groups(&[made(1), made(2), joined, co_owned, gone]), rule_entries(&[])]);
+    let observed = aws(&replay).observe(&with_marked(["g1"]), &mut Atoms::new()).await.unwrap();
+    assert_eq!(observed.groups.len(), 5);
+    assert_eq!(replay.asked(1).values("Filter.1.Value", ""), ["sg-3", "sg-4"]);
+}
+
+#[tokio::test]
+async fn groups_by_id_are_one_more_call_and_unknown_ids_are_absent() {
+    let replay = Replay::new([groups(&[made(1)]), groups(&[made(2)])]);
+    let (observed, _) = observe(&replay, &["g1", "sg-2", "sg-3"]).await.unwrap();
+    assert_eq!(observed.groups.iter().map(|g| g.id.as_str()).collect::<Vec<_>>(), ["sg-1", "sg-2"]);
+    assert_eq!(replay.asked(1).values("Filter.1.", "Name"), ["group-id"]);
+    assert_eq!(replay.asked(1).values("Filter.1.Value", ""), ["sg-2", "sg-3"]);
+}
+
+#[tokio::test]
+async fn a_group_asked_for_by_name_and_by_id_is_there_once() {
+    let replay = Replay::new([groups(&[made(1)]), groups(&[made(1)])]);
+    let (observed, _) = observe(&replay, &["g1", "sg-1"]).await.unwrap();
+    assert_eq!(observed.groups.len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_by_id_in_another_vpc_is_an_error_that_names_both() {
+    let elsewhere = made(1).replace("vpc-1", "vpc-2");
+    let error = observe(&Replay::new([groups(&[elsewhere])]), &["sg-1"]).await.unwrap_err();
+    assert_eq!(error.message, "it is in vpc-2, but network `eu` is vpc-1");
+}
+
+#[tokio::test]
 async fn a_star_in_a_name_is_no_wildcard() {
     let replay = Replay::new([groups(&[group("sg-1", "a*", &MADE, "", ""), group("sg-2", "ab", &MADE, "", "")])]);
     let (observed, _) = observe(&replay, &["a*"]).await.unwrap();
