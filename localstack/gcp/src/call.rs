@@ -113,6 +113,7 @@ impl Project {
             "networkFirewallPolicies.getRule" => self.policy_rule(name, call.query("priority")),
             "networkFirewallPolicies.getAssociation" => self.policy_association(name, call.query("name")),
             "globalOperations.get" | "globalOperations.wait" => self.look(name, Instant::now()),
+            "instances.aggregatedList" => self.instances_by_zone(call),
             "firewalls.list" => self.list(call, "firewalls", "compute#firewallList", Collection::Firewalls),
             "networks.list" => self.list(call, "networks", "compute#networkList", Collection::Networks),
             "networkFirewallPolicies.list" => {
@@ -122,7 +123,7 @@ impl Project {
             "globalOperations.list" => {
                 let bodies: Vec<Value> = self.operations.values().map(|operation| operation.body(&self.id)).collect();
                 let items = bodies.iter().filter_map(Value::as_object).collect();
-                let page = page::cut(self, &call.request.query, "operations", "compute#operationList", items);
+                let page = page::cut(self, &call.request.query, "global/operations", "compute#operationList", items);
                 self.paged(page)
             }
             _ => return None,
@@ -130,12 +131,12 @@ impl Project {
     }
 
     fn list(&mut self, call: &Call<'_>, path: &str, kind: &str, of: Collection) -> Result<Value, Refusal> {
-        let page = page::cut(self, &call.request.query, path, kind, self.all(of).collect());
+        let page = page::cut(self, &call.request.query, &format!("global/{path}"), kind, self.all(of).collect());
         self.paged(page)
     }
 
     /// The page, whose token is good from now on.
-    fn paged(&mut self, page: Result<(Value, Option<(String, Next)>), Refusal>) -> Result<Value, Refusal> {
+    pub(crate) fn paged(&mut self, page: Result<(Value, Option<(String, Next)>), Refusal>) -> Result<Value, Refusal> {
         let (page, next) = page?;
         self.pages.extend(next);
         Ok(page)

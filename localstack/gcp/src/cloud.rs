@@ -118,7 +118,9 @@ impl Cloud {
             self.credentials.expire(request.authorization);
             return Outcome::Refused(Refusal::unauthenticated());
         }
-        let permission = format!("compute.{}", method.name.replace(".insert", ".create").replace(".patch", ".update"));
+        let verbs = [(".insert", ".create"), (".patch", ".update"), (".aggregatedList", ".list")];
+        let action = verbs.iter().fold(method.name.clone(), |name, (verb, action)| name.replace(verb, action));
+        let permission = format!("compute.{action}");
         if let Some(refusal) = hits.refusal(&permission, request.path) {
             return Outcome::Refused(refusal);
         }

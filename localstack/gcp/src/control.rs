@@ -23,6 +23,9 @@ struct Settings {
     /// Policies of the organisation, by network, as `networks.getEffectiveFirewalls` shows them.
     #[serde(default)]
     inherited: BTreeMap<String, Vec<Value>>,
+    /// Instances, by zone: instead of those that the zone has.
+    #[serde(default)]
+    instances: BTreeMap<String, Vec<Value>>,
     /// Changes that somebody else makes now.
     #[serde(default)]
     write: Vec<Write>,
@@ -75,13 +78,21 @@ fn log(cloud: &Cloud, project: Option<&str>) -> Value {
 }
 
 fn set(cloud: &mut Cloud, project: &str, settings: Settings) -> Answer {
-    let Settings { quotas, page_size, strict, inherited, write } = settings;
+    let Settings { quotas, page_size, strict, inherited, instances, write } = settings;
     for policy in inherited.values().flatten() {
         let kind = "NetworksGetEffectiveFirewallsResponseEffectiveFirewallPolicy";
         let checked = Schema::get().typed(kind, policy.clone());
         checked.map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.message))?;
     }
     let project = cloud.project(project);
+    for (zone, instances) in instances {
+        let instances: Result<Vec<_>, _> = instances
+            .into_iter()
+            .map(|fields| project.instance(&zone, Schema::get().typed("Instance", fields)?))
+            .collect();
+        let instances = instances.map_err(|refusal| (StatusCode::BAD_REQUEST, refusal.message))?;
+        project.instances.insert(zone, instances);
+    }
     project.quotas.extend(quotas);
     project.page_size = page_size.unwrap_or(project.page_size).max(1);
     project.strict = strict.unwrap_or(project.strict);

@@ -11,6 +11,7 @@ mod error;
 mod fault;
 mod filter;
 mod firewall;
+mod instance;
 mod network;
 mod operation;
 mod page;

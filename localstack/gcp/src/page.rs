@@ -19,10 +19,11 @@ pub(crate) struct Next {
     last: Key,
 }
 
-/// What items are ordered by: when they were made, newest first, if that is asked for; and their names.
-type Key = (Reverse<String>, String);
+/// What items are ordered by: when they were made, newest first, if that is asked for; their names; and their zones.
+type Key = (Reverse<String>, String, String);
 
 /// The page that `query` asks for, and what its token goes on with. A token is good for its own question, and no other.
+/// `path` is below the project's: `global/firewalls`.
 pub(crate) fn cut(
     project: &Project,
     query: &BTreeMap<String, String>,
@@ -38,7 +39,7 @@ pub(crate) fn cut(
     };
     let key = |item: &Object| {
         let age = if newest_first { text::of(item, "creationTimestamp") } else { "" };
-        (Reverse(age.to_owned()), text::of(item, "name").to_owned())
+        (Reverse(age.to_owned()), text::of(item, "name").to_owned(), text::of(item, "zone").to_owned())
     };
     let mut items = filtered(items, asked("filter"))?;
     items.sort_by_cached_key(|item| key(item));
@@ -56,7 +57,7 @@ pub(crate) fn cut(
     let more = items.len() > size;
     items.truncate(size);
 
-    let own = format!("projects/{}/global/{path}", project.id);
+    let own = format!("projects/{}/{path}", project.id);
     let mut answer = json!({ "kind": kind, "id": own, "selfLink": text::link(&own) });
     let last = items.last().filter(|_| more).map(|item| key(item));
     let next = last.map(|last| (text::random::<24>(), Next { question, last }));

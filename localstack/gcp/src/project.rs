@@ -59,6 +59,8 @@ pub(crate) struct Change {
 pub(crate) struct Project {
     pub(crate) id: String,
     pub(crate) resources: BTreeMap<Collection, BTreeMap<String, Object>>,
+    /// By zone.
+    pub(crate) instances: BTreeMap<String, Vec<Object>>,
     /// By name.
     pub(crate) operations: BTreeMap<String, Operation>,
     /// The names of operations that aren't done.
@@ -82,6 +84,7 @@ impl Project {
         let mut project = Self {
             id: id.to_owned(),
             resources: BTreeMap::new(),
+            instances: BTreeMap::new(),
             operations: BTreeMap::new(),
             running: BTreeSet::new(),
             requests: HashMap::new(),

@@ -336,6 +336,9 @@ fn a_control_request_that_makes_no_sense_is_refused() {
         ("/faults", json!({ "then": { "slow": { "waits": 1 } } })),
         ("/settings", json!({ "quota": {} })),
         ("/settings", json!({ "inherited": { "default": [{ "x": 1 }] } })),
+        ("/settings", json!({ "instances": { "europe-west1-b": [{ "name": "a", "x": 1 }] } })),
+        ("/settings", json!({ "instances": { "europe-west1-b": [{}] } })),
+        ("/settings", json!({ "instances": { "europe-west1-b": [instance("a", "global/networks/none")] } })),
         ("/settings", json!({ "write": [{ "name": "a" }] })),
         ("/settings", json!({ "write": [{ "firewall": "a", "body": { "name": "a" } }] })),
     ] {
@@ -403,7 +406,9 @@ fn pages_of_the_newest_first_go_on_where_they_ended() {
 #[test]
 fn answers_are_of_the_schema() {
     let mut api = Api::new();
-    api.control(&http::Method::POST, "/settings", &json!({ "quotas": { "FIREWALLS": 5 } }));
+    let instances = json!({ "europe-west1-b": [instance("a", "global/networks/default")] });
+    let settings = json!({ "quotas": { "FIREWALLS": 5 }, "instances": instances });
+    api.control(&http::Method::POST, "/settings", &settings);
     let policies = "projects/p/global/firewallPolicies";
     let done = api.done("POST", RULES, &rule(json!({})));
     let failed = api.done("POST", RULES, &rule(json!({ "name": "b" })));
@@ -424,6 +429,7 @@ fn answers_are_of_the_schema() {
         ("FirewallPolicyAssociation", "projects/p/global/firewallPolicies/policy/getAssociation?name=it"),
         ("FirewallPolicyRule", "projects/p/global/firewallPolicies/policy/getRule?priority=2147483647"),
         ("OperationList", "projects/p/global/operations"),
+        ("InstanceAggregatedList", "projects/p/aggregated/instances"),
     ] {
         let (status, answer) = api.ask("GET", path, &Value::Null);
         assert_eq!(status, 200, "{path}: {answer}");
@@ -444,6 +450,47 @@ fn answers_are_of_the_schema() {
 
 fn without_the_undocumented(rule: &mut Value) {
     rule.as_object_mut().unwrap().remove("enableLogging");
+}
+
+fn instance(name: &str, network: &str) -> Value {
+    json!({ "name": name, "networkInterfaces": [{ "network": network }], "tags": { "items": ["node"] } })
+}
+
+#[test]
+fn instances_come_in_pages_of_zones_and_stay_where_settings_leave_them_out() {
+    let mut api = Api::new();
+    let own = |name: &str| instance(name, "global/networks/default");
+    let zones = json!({
+        "europe-west1-b": [own("a"), own("b")],
+        "us-east1-c": [own("a"), instance("c", "projects/host/global/networks/default")],
+    });
+    api.control(&http::Method::POST, "/settings", &json!({ "instances": zones }));
+    api.control(&http::Method::POST, "/settings", &json!({ "pageSize": 3 }));
+    let mut page = |query: &str| {
+        let (status, page) = api.ask("GET", &format!("projects/p/aggregated/instances{query}"), &Value::Null);
+        assert_eq!(status, 200, "{page}");
+        page
+    };
+    let first = page("?maxResults=500");
+    let names = |page: &Value, zone: &str| -> Vec<Value> {
+        let instances = page["items"][format!("zones/{zone}")]["instances"].as_array().into_iter().flatten();
+        instances.map(|instance| instance["name"].clone()).collect()
+    };
+    assert_eq!(
+        (names(&first, "europe-west1-b"), names(&first, "us-east1-c")),
+        (vec!["a".into(), "b".into()], vec!["a".into()])
+    );
+    let nothing = &first["items"]["zones/europe-west1-d"];
+    assert_eq!((&nothing["warning"]["code"], nothing.get("instances")), (&json!("NO_RESULTS_ON_PAGE"), None));
+    let second = page(&format!("?pageToken={}", first["nextPageToken"].as_str().unwrap()));
+    assert_eq!((names(&second, "europe-west1-b"), names(&second, "us-east1-c")), (vec![], vec!["c".into()]));
+    assert_eq!(second.get("nextPageToken"), None);
+    let link =
+        |page: &Value, zone: &str| page["items"][zone]["instances"][0]["networkInterfaces"][0]["network"].clone();
+    let expected =
+        |project: &str| format!("https://www.googleapis.com/compute/v1/projects/{project}/global/networks/default");
+    assert_eq!(link(&first, "zones/europe-west1-b"), expected("p"));
+    assert_eq!(link(&second, "zones/us-east1-c"), expected("host"));
 }
 
 #[test]
