@@ -1,22 +1,28 @@
 //! A Google Cloud network of the inventory becomes a connection, on first use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use rsgsync_core::inventory::Network;
+use rsgsync_core::name::GroupId;
 use rsgsync_core::observed::{Observed, Scope};
 use rsgsync_core::pack::{Call as Planned, Dialect, GroupChanges, Pack, Site};
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::{Atoms, PeerKind, Rule};
-use rsgsync_engine::{Cloud, CloudError, Done};
+use rsgsync_engine::{Attachments, Cloud, CloudError, Done};
+use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 use crate::api::{Answer, Call, CallLog, Compute, Where};
-use crate::error::Refused;
+use crate::error::{NOT_COMPUTE, Refused, final_error};
 use crate::pack::{is_account, mixes, pack};
 use crate::place::Place;
 use crate::session::Session;
 use crate::translate::unsayable;
+use crate::wire::Page;
+
+/// Items a page: the most that the API gives.
+const PAGE: &str = "500";
 
 /// One VPC network of one project.
 ///
@@ -52,6 +58,29 @@ impl Gcp {
         let compute = self.compute().await.map_err(Refused::unanswered)?;
         let place = Where { network: &self.place.name, project: &self.place.project, calls: &self.calls };
         compute.send(place, doing, call).await
+    }
+
+    /// Every page of a list.
+    pub(crate) async fn pages<T>(&self, doing: &str, call: &Call<'_>) -> Result<Vec<T>, CloudError>
+    where
+        T: DeserializeOwned + Default,
+    {
+        let first = call.clone().query("maxResults", PAGE);
+        let (mut found, mut tokens) = (Vec::new(), BTreeSet::new());
+        let mut token = String::new();
+        loop {
+            let call = first.clone();
+            let call = if token.is_empty() { call } else { call.query("pageToken", &token) };
+            let page: Page<T> = self.send(doing, &call).await?.read(doing)?;
+            found.push(page.items);
+            match page.next_page_token.filter(|next| !next.is_empty()) {
+                None => return Ok(found),
+                Some(next) if tokens.insert(next.clone()) => token = next,
+                Some(_) => {
+                    return Err(final_error(doing.to_owned(), "the same page comes again and again", NOT_COMPUTE));
+                }
+            }
+        }
     }
 }
 
@@ -98,6 +127,10 @@ impl Cloud for Gcp {
 
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
         self.execute_step(step, atoms).await
+    }
+
+    async fn attachments(&self, groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {
+        self.count_interfaces(groups).await.map(Some)
     }
 
     /// Groups are known by their names, here and elsewhere.

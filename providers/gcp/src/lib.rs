@@ -8,6 +8,7 @@ mod denies;
 mod error;
 mod execute;
 mod implied;
+mod interfaces;
 mod observe;
 mod operation;
 mod pack;

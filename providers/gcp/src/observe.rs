@@ -18,10 +18,7 @@ use crate::denies::allows;
 use crate::error::{NOT_COMPUTE, final_error};
 use crate::implied::{denies_implied, implied};
 use crate::translate::{Targets, direction_of, rules_of};
-use crate::wire::{Firewall, FirewallPage, Project};
-
-/// Firewall rules a page: the most that the API gives.
-const PAGE: &str = "500";
+use crate::wire::{Firewall, Project};
 
 /// Address ranges of a firewall rule: what was the limit for years, and what every tool takes. The API takes 5,000.
 const ADDRESSES: u32 = 256;
@@ -60,21 +57,8 @@ impl Gcp {
     /// Every firewall rule of the project, page by page: names are the project's, not the network's.
     async fn list(&self) -> Result<Vec<Firewall>, CloudError> {
         let doing = format!("reading firewall rules of project `{}`", self.place.project);
-        let (mut found, mut tokens) = (Vec::new(), BTreeSet::new());
-        let mut token = String::new();
-        loop {
-            let mut call = Call::new("firewalls.list", Method::GET, &["global", "firewalls"]).query("maxResults", PAGE);
-            if !token.is_empty() {
-                call = call.query("pageToken", &token);
-            }
-            let page: FirewallPage = self.send(&doing, &call).await?.read(&doing)?;
-            found.extend(page.items);
-            match page.next_page_token.filter(|next| !next.is_empty()) {
-                None => return Ok(found),
-                Some(next) if tokens.insert(next.clone()) => token = next,
-                Some(_) => return Err(final_error(doing, "the same page comes again and again", NOT_COMPUTE)),
-            }
-        }
+        let call = Call::new("firewalls.list", Method::GET, &["global", "firewalls"]);
+        Ok(self.pages::<Vec<Firewall>>(&doing, &call).await?.into_iter().flatten().collect())
     }
 
     /// The project's quota of firewall rules; `None` where these credentials aren't told.

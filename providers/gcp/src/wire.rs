@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A page of `firewalls.list`.
+/// A page of a list.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct FirewallPage {
+pub(crate) struct Page<T> {
+    /// Left out where there is nothing.
     #[serde(default)]
-    pub items: Vec<Firewall>,
+    pub items: T,
     #[serde(default)]
     pub next_page_token: Option<String>,
 }
@@ -179,6 +180,43 @@ pub(crate) struct Matcher {
 pub(crate) struct Layer4 {
     pub ip_protocol: String,
     pub ports: Vec<String>,
+}
+
+/// The instances of one zone, in `instances.aggregatedList`; a warning instead where there are none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ZoneInstances {
+    pub instances: Vec<Instance>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Instance {
+    /// A link that has the project's id as links to networks have it.
+    pub self_link: String,
+    pub network_interfaces: Vec<NetworkInterface>,
+    pub service_accounts: Vec<ServiceAccount>,
+    pub tags: Tags,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct NetworkInterface {
+    /// A link that ends in `/projects/PROJECT/global/networks/NAME`.
+    pub network: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServiceAccount {
+    pub email: String,
+}
+
+/// Network tags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tags {
+    pub items: Vec<String>,
 }
 
 /// An error of the API.
