@@ -51,6 +51,7 @@ class Compute:
         self.projects = compute_v1.ProjectsClient(**options)
         self.operations = compute_v1.GlobalOperationsClient(**options)
         self.policies = compute_v1.NetworkFirewallPoliciesClient(**options)
+        self.machines = compute_v1.InstancesClient(**options)
         for client in (self.rules, self.networks, self.policies):
             # Else operations are polled at Google's own address.
             client._transport._extended_operations_services["global_operations"] = self.operations
@@ -109,6 +110,10 @@ class Compute:
 
     def effective(self, name):
         return as_json(self.call(self.networks.get_effective_firewalls, network=name))
+
+    def zones(self, size):
+        pages = self.call(self.machines.aggregated_list, max_results=size).pages
+        return [{zone: as_json(scoped) for zone, scoped in page.items.items()} for page in pages]
 
     def insert_policy(self, name):
         self.done(self.policies.insert, firewall_policy_resource={"name": name})
@@ -201,6 +206,15 @@ class Discovery:
 
     def effective(self, name):
         return self.call(self.api.networks().getEffectiveFirewalls(project=self.project, network=name))
+
+    def zones(self, size):
+        machines, pages = self.api.instances(), []
+        request = machines.aggregatedList(project=self.project, maxResults=size)
+        while request is not None:
+            page = self.call(request)
+            pages.append(page["items"])
+            request = machines.aggregatedList_next(request, page)
+        return pages
 
     def insert_policy(self, name):
         self.done(self.policies.insert(project=self.project, body={"name": name}))
@@ -546,6 +560,33 @@ def policies_hold_for_networks(client):
     assert [policy["type"] for policy in client.effective("default")["firewallPolicys"]] == ["HIERARCHY", "NETWORK"]
 
 
+def instances_are_listed_by_zone(client):
+    link = "global/networks/default"
+    others = "projects/host/global/networks/default"
+    account = "nodes@demo.iam.gserviceaccount.com"
+    node = {"name": "node", "tags": {"items": ["node"]}, "networkInterfaces": [{"network": link}, {"network": others}]}
+    alone = {"name": "alone", "serviceAccounts": [{"email": account}], "networkInterfaces": [{}]}
+    settings(client, instances={"europe-west1-b": [node], "us-east1-c": [alone, {**alone, "name": "z"}]})
+    (page,) = client.zones(500)
+    assert page["zones/europe-west1-c"]["warning"]["code"] == "NO_RESULTS_ON_PAGE"
+    (found,) = page["zones/europe-west1-b"]["instances"]
+    assert found["tags"]["items"] == ["node"] and found["status"] == "RUNNING" and found["id"].isdecimal()
+    own = f"{ROOT}projects/{client.project}"
+    assert found["selfLink"] == f"{own}/zones/europe-west1-b/instances/node"
+    assert found["zone"] == f"{own}/zones/europe-west1-b"
+    assert [nic["network"] for nic in found["networkInterfaces"]] == [f"{own}/{link}", f"{ROOT}{others}"]
+    first, second = page["zones/us-east1-c"]["instances"]
+    assert first["serviceAccounts"] == [{"email": account}] and "items" not in first["tags"]
+    assert first["networkInterfaces"][0]["network"] == f"{own}/{link}"
+    pages = [
+        sorted(found["name"] for scope in page.values() for found in scope.get("instances", []))
+        for page in client.zones(2)
+    ]
+    assert pages == [["alone", "node"], ["z"]], pages
+    settings(client, instances={"us-east1-c": []})
+    assert "warning" in client.zones(500)[0]["zones/us-east1-c"]
+
+
 def requests_are_counted(client):
     client.insert(rule("a"))
     client.pages(500)
@@ -618,6 +659,7 @@ CHECKS = [
     refusals_on_demand,
     others_write_between_two_calls,
     policies_hold_for_networks,
+    instances_are_listed_by_zone,
     requests_are_counted,
     credentials_are_checked_when_strict,
     tokens_are_exchanged_and_expire,
