@@ -142,13 +142,14 @@ fn the_access_rules_for_openstack_allow_the_calls_that_are_made_and_no_other() {
 }
 
 /// The permissions that Google's reference names for each method.
-const NEEDED: [(&str, &[&str]); 9] = [
+const NEEDED: [(&str, &[&str]); 10] = [
     ("firewalls.delete", &["compute.firewalls.delete", "compute.networks.updatePolicy"]),
     ("firewalls.get", &["compute.firewalls.get"]),
     ("firewalls.insert", &["compute.firewalls.create", "compute.networks.updatePolicy"]),
     ("firewalls.list", &["compute.firewalls.list"]),
     ("firewalls.patch", &["compute.firewalls.get", "compute.firewalls.update", "compute.networks.updatePolicy"]),
     ("globalOperations.wait", &["compute.globalOperations.get"]),
+    ("instances.aggregatedList", &["compute.instances.list"]),
     ("networks.get", &["compute.networks.get"]),
     ("networks.getEffectiveFirewalls", &["compute.networks.getEffectiveFirewalls"]),
     ("projects.get", &["compute.projects.get"]),

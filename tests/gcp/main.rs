@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails where its scene does")]
 
+mod attachments;
 mod faults;
 mod journey;
 mod luck;

@@ -89,7 +89,7 @@ impl Project {
         request("POST", "/control/faults", &all);
     }
 
-    /// `quotas`, `pageSize`, `strict`, `inherited`.
+    /// `quotas`, `pageSize`, `strict`, `inherited`, `instances`.
     pub fn set(&self, settings: Value) {
         request("POST", &format!("/control/settings?project={}", self.name), &settings);
     }
