@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cloud::{Outcome, Request};
 use crate::error::Refusal;
 use crate::fault::{Hits, Write};
+use crate::fields::Fields;
 use crate::operation::{Operation, USUAL, Until};
 use crate::page::{self, Next};
 use crate::project::{Change, Collection, Effect, Project};
@@ -57,6 +58,12 @@ impl Call<'_> {
         Ok(Some(id.to_ascii_lowercase()))
     }
 
+    /// What the request wants of the answer.
+    fn fields(&self) -> Result<Fields, Refusal> {
+        let Some(text) = self.query("fields") else { return Ok(Fields::default()) };
+        Fields::read(text).ok_or_else(|| Refusal::invalid(format!("Invalid field selection {text}")))
+    }
+
     /// When the operation is done that the request starts.
     fn until(&self) -> Until {
         match (self.hits.looks(), self.hits.milliseconds()) {
@@ -90,12 +97,16 @@ impl Project {
         {
             return Outcome::Later { at, project: self.id.clone(), operation: call.name().to_owned() };
         }
+        let fields = match call.fields() {
+            Ok(fields) => fields,
+            Err(refusal) => return Outcome::Refused(refusal),
+        };
         let answer = match call.method.changes() {
             true => self.change(call),
             false => self.read(call),
         };
         match answer {
-            Some(answer) => answer.map_or_else(Outcome::Refused, Outcome::Answer),
+            Some(answer) => answer.map_or_else(Outcome::Refused, |answer| Outcome::Answer(fields.of(answer))),
             None => Outcome::Unknown,
         }
     }

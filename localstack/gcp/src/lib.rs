@@ -9,6 +9,7 @@ mod control;
 mod credentials;
 mod error;
 mod fault;
+mod fields;
 mod filter;
 mod firewall;
 mod instance;

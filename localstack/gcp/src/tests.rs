@@ -528,6 +528,30 @@ fn projects_are_apart() {
 }
 
 #[test]
+fn fields_say_what_of_an_answer_is_wanted() {
+    let mut api = Api::new();
+    let instances = json!([instance("a", "global/networks/default"), instance("b", "global/networks/default")]);
+    api.control(&http::Method::POST, "/settings", &json!({ "instances": { "europe-west1-b": instances } }));
+    let mut page = |fields: &str| {
+        let path = format!("projects/p/aggregated/instances?maxResults=1&fields={fields}");
+        let (status, page) = api.ask("GET", &path, &Value::Null);
+        assert_eq!(status, 200, "{page}");
+        page
+    };
+    let whole = page("items,nextPageToken");
+    assert_eq!(whole.as_object().unwrap().keys().collect::<Vec<_>>(), ["items", "nextPageToken"]);
+    assert_eq!(whole["items"]["zones/europe-west1-b"]["instances"][0]["tags"]["items"], json!(["node"]));
+    let part = page("items/*/instances(name,tags/items,networkInterfaces(name))");
+    let expected = json!([{ "name": "a", "tags": { "items": ["node"] }, "networkInterfaces": [{ "name": "nic0" }] }]);
+    assert_eq!(part["items"]["zones/europe-west1-b"], json!({ "instances": expected }));
+    assert_eq!((part.get("nextPageToken"), &part["items"]["zones/europe-west1-c"]), (None, &json!({})));
+    let deep = "a/".repeat(30) + "a";
+    for fields in ["a,", "a/", "a(b", "a)", "a()", "a,a", "a(b)c", &deep] {
+        api.refused(400, "Invalid field selection", "GET", &format!("{RULES}?fields={fields}"), &Value::Null);
+    }
+}
+
+#[test]
 fn filters_that_make_no_sense_are_refused() {
     let deep = format!("{}name=a{}", "(".repeat(1000), ")".repeat(1000));
     for text in
