@@ -112,6 +112,17 @@ impl Account {
         rules
     }
 
+    /// The rules of a group that carry no mark of ours, with all that EC2 tells of them.
+    pub fn theirs(&self, id: &str) -> Vec<Value> {
+        let rules =
+            self.boto("describe_security_group_rules", &json!({ "Filters": [{ "Name": "group-id", "Values": [id] }] }));
+        let marked = |rule: &&Value| {
+            let tags = rule["Tags"].as_array().cloned().unwrap_or_default();
+            tags.iter().any(|tag| tag["Key"].as_str().unwrap().starts_with("rsgsync:"))
+        };
+        rules["SecurityGroupRules"].as_array().unwrap().iter().filter(|rule| !marked(rule)).cloned().collect()
+    }
+
     pub fn authorize(&self, group: &str, protocol: &str, port: u16, cidr: &str) {
         let permission = json!({
             "IpProtocol": protocol, "FromPort": port, "ToPort": port, "IpRanges": [{ "CidrIp": cidr, "Description": "by hand" }]

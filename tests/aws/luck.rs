@@ -1,6 +1,8 @@
 //! Bad luck on the way to a service that speaks EC2's protocol.
 #![allow(clippy::unwrap_used, reason = "a test fails where its scene does")]
 
+use serde_json::Value;
+
 use crate::account::{Account, set, without_minus_one};
 use crate::cases::{EXAMPLE, circle, ec2_table, foreign_group};
 use crate::support::Scene;
@@ -23,6 +25,16 @@ impl Place for Account {
         let etcd = self.rules("prod-etcd");
         assert!(etcd.contains("in tcp 2379-2380 prod-control"), "{etcd:?}");
         assert_eq!(self.groups().len(), 4);
+    }
+
+    fn others(&self) -> Vec<Value> {
+        let mut group = self.groups()["rancher-nodes"].clone();
+        let mut theirs = self.theirs(group["GroupId"].as_str().unwrap());
+        for ours_too in ["IpPermissions", "Tags"] {
+            group.as_object_mut().unwrap().remove(ours_too);
+        }
+        theirs.push(group);
+        theirs
     }
 }
 

@@ -9,17 +9,6 @@ use crate::account::Account;
 
 /// What the server does next to this account: see localstack/README.md.
 impl Account {
-    /// The rules of a group that carry no mark of ours, with all that EC2 tells of them.
-    pub fn theirs(&self, id: &str) -> Vec<Value> {
-        let rules =
-            self.boto("describe_security_group_rules", &json!({ "Filters": [{ "Name": "group-id", "Values": [id] }] }));
-        let marked = |rule: &&Value| {
-            let tags = rule["Tags"].as_array().cloned().unwrap_or_default();
-            tags.iter().any(|tag| tag["Key"].as_str().unwrap().starts_with("rsgsync:"))
-        };
-        rules["SecurityGroupRules"].as_array().unwrap().iter().filter(|rule| !marked(rule)).cloned().collect()
-    }
-
     /// The account's number.
     fn number(&self) -> &str {
         &self.variables["AWS_ACCESS_KEY_ID"]

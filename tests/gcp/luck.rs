@@ -1,8 +1,8 @@
 //! Bad luck on the way to the server.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::project::{NODES, Project, circle, nodes_table, rules, server};
+use crate::project::{NODES, Project, circle, name, nodes_table, rules, server};
 use crate::support::Scene;
 use crate::support::bad_luck::{Place, failures, kills};
 use crate::support::proxy::{Fate, Proxy};
@@ -24,7 +24,11 @@ impl Place for Project {
         let found = rules(&firewalls);
         assert_eq!(found["nodes"], nodes);
         assert!(found["prod-etcd"].contains("in tcp 2379-2380 prod-control"), "{found:?}");
-        assert_eq!(firewalls["theirs"]["sourceRanges"], json!(["192.0.2.0/24"]));
+    }
+
+    fn others(&self) -> Vec<Value> {
+        let all = self.call("GET", "/global/firewalls", &Value::Null)["items"].as_array().unwrap().clone();
+        all.into_iter().filter(|firewall| !name(firewall).starts_with("rsgsync-")).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bad luck on the way to real Neutron.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::Scene;
 use crate::support::bad_luck::{Place, failures, kills};
@@ -22,6 +22,17 @@ impl Place for Project {
         assert_eq!(rules["nodes"], nodes);
         assert!(rules["prod-etcd"].contains("ingress IPv4 tcp 2379-2380 prod-control"), "{rules:?}");
         assert_eq!(self.listed().len(), 4, "no group is there twice");
+    }
+
+    fn others(&self) -> Vec<Value> {
+        let mut group = self.groups()["nodes"].clone();
+        let mut theirs = group["security_group_rules"].as_array().unwrap().clone();
+        theirs.retain(|rule| !rule["description"].as_str().unwrap_or_default().contains("rsgsync:"));
+        for ours_too in ["security_group_rules", "tags", "updated_at", "revision_number"] {
+            group.as_object_mut().unwrap().remove(ours_too);
+        }
+        theirs.push(group);
+        theirs
     }
 }
 
