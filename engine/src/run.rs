@@ -343,20 +343,21 @@ impl<'a> Board<'a> {
         self.lanes.iter().any(Lane::has_ready)
     }
 
-    /// Takes off as many ready steps as there may be calls at once in each network, and as the pace of each kind allows.
+    /// Takes off, in the plan's order, as many ready steps as there may be calls at once in each network and as the pace of each
+    /// kind allows.
     fn take_ready(&mut self, paces: &[Paces], concurrency: usize) -> Vec<(usize, Begun)> {
         let mut taken = Vec::new();
         for (lane, paces) in self.lanes.iter_mut().zip(paces) {
-            for (kind, queue) in &mut lane.ready {
-                while lane.flying < concurrency.max(1)
-                    && let Some(at) = queue.front().copied()
-                    && let Ok(begun) = paces[kind].begin()
-                {
-                    queue.pop_front();
-                    self.nodes[at].state = State::Flying;
-                    lane.flying += 1;
-                    taken.push((at, begun));
-                }
+            while lane.flying < concurrency.max(1) {
+                let may_begin = lane.ready.iter_mut().filter(|(kind, _)| paces[kind].turn().is_none());
+                let first =
+                    may_begin.filter(|(_, queue)| !queue.is_empty()).min_by_key(|(_, queue)| queue.front().copied());
+                let Some((kind, queue)) = first else { break };
+                let (Some(at), Ok(begun)) = (queue.front().copied(), paces[kind].begin()) else { break };
+                queue.pop_front();
+                self.nodes[at].state = State::Flying;
+                lane.flying += 1;
+                taken.push((at, begun));
             }
         }
         taken
