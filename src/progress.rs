@@ -1,5 +1,6 @@
 //! What stderr shows while calls run: a bar on a terminal, a line a step elsewhere.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,7 +15,7 @@ pub struct Screen {
     bars: MultiProgress,
     steps: ProgressBar,
     lines: bool,
-    names: Vec<(u32, String)>,
+    names: HashMap<u32, String>,
 }
 
 impl Screen {
@@ -22,7 +23,7 @@ impl Screen {
     pub fn new(quiet: bool, terminal: bool) -> Self {
         let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bars = MultiProgress::with_draw_target(target);
-        Self { bars, steps: ProgressBar::hidden(), lines: !quiet && !terminal, names: Vec::new() }
+        Self { bars, steps: ProgressBar::hidden(), lines: !quiet && !terminal, names: HashMap::new() }
     }
 
     /// Shows that a network is being read, until the value is dropped.
@@ -52,7 +53,7 @@ impl Screen {
     }
 
     fn name(&self, step: &Step) -> &str {
-        self.names.iter().find(|(id, _)| *id == step.id.0).map_or("", |(_, name)| name)
+        self.names.get(&step.id.0).map_or("", String::as_str)
     }
 
     fn say(&self, text: &str) {

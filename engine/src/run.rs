@@ -8,14 +8,15 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use rsgsync_core::desired::Elsewhere;
 use rsgsync_core::name::{NetworkName, Owner};
 use rsgsync_core::plan::{Action, Step, StepId};
-use rsgsync_core::rule::{Atom, Atoms};
+use rsgsync_core::rule::{Atom, Atoms, Direction};
+use tokio::time::Instant;
 
 use crate::StopSignal;
 use crate::cloud::{Cloud, CloudError, Done, ErrorKind};
 use crate::confirm::{Made, ReadBack, read_back};
 use crate::journal::{Event, Journal};
 use crate::outcome::{Because, Outcome, Stopped};
-use crate::pace::Pace;
+use crate::pace::{Begun, Pace};
 use crate::progress::{Progress, Waiting};
 use crate::retry::{Patience, sleep};
 
@@ -69,7 +70,8 @@ pub async fn carry_out(
     progress: &dyn Progress,
     stop: &StopSignal,
 ) -> Outcome {
-    let paces: Vec<Pace> = runs.iter().map(|_| Pace::new(options.concurrency)).collect();
+    let paces: Vec<Paces> =
+        runs.iter().map(|run| run.steps.iter().map(|step| (kind(step), Pace::default())).collect()).collect();
     let mut board = Board::new(runs);
     let mut outcome = Outcome::default();
     let mut flying: FuturesUnordered<BoxFuture<'_, Landed>> = FuturesUnordered::new();
@@ -77,18 +79,20 @@ pub async fn carry_out(
         if outcome.stopped.is_none() && stop.is_cancelled() {
             outcome.stopped = Some(Stopped::Signal);
         }
-        let starting = if outcome.stopped.is_none() { board.take_ready(&paces) } else { Vec::new() };
-        for node in &starting {
+        let starting =
+            if outcome.stopped.is_none() { board.take_ready(&paces, options.concurrency) } else { Vec::new() };
+        for (node, _) in &starting {
             journal.note(Event::Intent { step: board.nodes[*node].step.id });
         }
         if let Err(error) = journal.sync() {
             board.put_back(&starting);
             outcome.stopped = Some(Stopped::Journal(error));
         } else {
-            for node in starting {
+            for (node, begun) in starting {
                 let Node { step, lane, .. } = &board.nodes[node];
+                let pace = &paces[*lane][&kind(step)];
                 progress.started(step);
-                flying.push(Box::pin(execute(node, runs[*lane], step, &paces[*lane], options, progress, stop)));
+                flying.push(Box::pin(execute(node, runs[*lane], step, (pace, begun), options, progress, stop)));
             }
         }
         if outcome.stopped.is_none() {
@@ -100,7 +104,15 @@ pub async fn carry_out(
                 }
             }
         }
-        let landed = if flying.is_empty() { None } else { flying.next().await };
+        let turn = if outcome.stopped.is_none() { board.next_turn(&paces, options.concurrency) } else { None };
+        let landed = match turn {
+            None if flying.is_empty() => None,
+            None => flying.next().await,
+            Some(turn) => tokio::select! {
+                Some(landed) = flying.next() => Some(landed),
+                _ = stop.run_until_cancelled(tokio::time::sleep_until(turn)) => continue,
+            },
+        };
         match landed {
             None if outcome.stopped.is_some() || !board.has_ready() => break,
             None => {}
@@ -140,14 +152,13 @@ async fn execute(
     node: usize,
     run: Run<'_>,
     step: &Step,
-    pace: &Pace,
+    (pace, mut begun): (&Pace, Begun),
     options: Options,
     progress: &dyn Progress,
     stop: &StopSignal,
 ) -> Landed {
     let mut pauses = options.patience.pauses();
     loop {
-        let begun = pace.begin();
         let error = match run.cloud.execute(step, run.atoms).await {
             Ok(done) => {
                 pace.answered();
@@ -155,8 +166,8 @@ async fn execute(
             }
             Err(error) => error,
         };
-        if matches!(error.kind, ErrorKind::Throttled(_)) {
-            pace.throttled(begun);
+        if let ErrorKind::Throttled(asked) = error.kind {
+            pace.throttled(begun, asked);
         }
         let Some(pause) = pauses.after(&error) else { return Landed::Step(node, Err(error)) };
         tracing::debug!(network = %run.network, step = step.id.0, %error, ?pause, "trying again");
@@ -164,6 +175,13 @@ async fn execute(
         if !sleep(pause, stop).await {
             return Landed::Step(node, Err(error));
         }
+        begun = loop {
+            match pace.begin() {
+                Ok(begun) => break begun,
+                Err(turn) if sleep(turn.duration_since(Instant::now()), stop).await => {}
+                Err(_) => return Landed::Step(node, Err(error)),
+            }
+        };
     }
 }
 
@@ -233,11 +251,26 @@ enum State {
 
 #[derive(Default)]
 struct Lane {
-    ready: VecDeque<usize>,
+    /// In the plan's order, for each kind of call.
+    ready: BTreeMap<Kind, VecDeque<usize>>,
     /// Removals that wait for additions to be read back.
     parked: Vec<usize>,
     flying: usize,
     reading: bool,
+}
+
+/// What clouds count by itself.
+type Kind = (Action, Option<Direction>);
+type Paces = BTreeMap<Kind, Pace>;
+
+fn kind(step: &Step) -> Kind {
+    (step.action, step.direction)
+}
+
+impl Lane {
+    fn has_ready(&self) -> bool {
+        self.ready.values().any(|queue| !queue.is_empty())
+    }
 }
 
 fn adds(step: &Step) -> bool {
@@ -301,31 +334,46 @@ impl<'a> Board<'a> {
             lane.parked.push(at);
             self.nodes[at].state = State::Parked;
         } else {
-            lane.ready.push_back(at);
+            lane.ready.entry(kind(node.step)).or_default().push_back(at);
             self.nodes[at].state = State::Ready;
         }
     }
 
     fn has_ready(&self) -> bool {
-        self.lanes.iter().any(|lane| !lane.ready.is_empty())
+        self.lanes.iter().any(Lane::has_ready)
     }
 
-    /// Takes off as many ready steps as each network's pace allows.
-    fn take_ready(&mut self, paces: &[Pace]) -> Vec<usize> {
+    /// Takes off, in the plan's order, as many ready steps as there may be calls at once in each network and as the pace of each
+    /// kind allows.
+    fn take_ready(&mut self, paces: &[Paces], concurrency: usize) -> Vec<(usize, Begun)> {
         let mut taken = Vec::new();
-        for (lane, pace) in self.lanes.iter_mut().zip(paces) {
-            while lane.flying < pace.limit() {
-                let Some(at) = lane.ready.pop_front() else { break };
+        for (lane, paces) in self.lanes.iter_mut().zip(paces) {
+            while lane.flying < concurrency.max(1) {
+                let may_begin = lane.ready.iter_mut().filter(|(kind, _)| paces[kind].turn().is_none());
+                let first =
+                    may_begin.filter(|(_, queue)| !queue.is_empty()).min_by_key(|(_, queue)| queue.front().copied());
+                let Some((kind, queue)) = first else { break };
+                let (Some(at), Ok(begun)) = (queue.front().copied(), paces[kind].begin()) else { break };
+                queue.pop_front();
                 self.nodes[at].state = State::Flying;
                 lane.flying += 1;
-                taken.push(at);
+                taken.push((at, begun));
             }
         }
         taken
     }
 
-    fn put_back(&mut self, taken: &[usize]) {
-        for at in taken {
+    /// When a ready step that now has to wait for its kind's pace may begin; `None`: none has to.
+    fn next_turn(&self, paces: &[Paces], concurrency: usize) -> Option<Instant> {
+        let waiting = self.lanes.iter().zip(paces).filter(|(lane, _)| lane.flying < concurrency.max(1));
+        let kinds = waiting.flat_map(|(lane, paces)| {
+            lane.ready.iter().filter(|(_, queue)| !queue.is_empty()).filter_map(|(kind, _)| paces[kind].turn())
+        });
+        kinds.min()
+    }
+
+    fn put_back(&mut self, taken: &[(usize, Begun)]) {
+        for (at, _) in taken {
             self.nodes[*at].state = State::Ready;
             self.lanes[self.nodes[*at].lane].flying -= 1;
         }
@@ -333,8 +381,8 @@ impl<'a> Board<'a> {
 
     /// The additions, by network, that the parked removals of a network wait for; none while the network has other work.
     fn to_read_back(&self, lane: usize) -> Vec<(usize, Vec<&'a Step>)> {
-        let Lane { ready, parked, flying, reading } = &self.lanes[lane];
-        if parked.is_empty() || *flying > 0 || *reading || !ready.is_empty() {
+        let Lane { parked, flying, reading, .. } = &self.lanes[lane];
+        if parked.is_empty() || *flying > 0 || *reading || self.lanes[lane].has_ready() {
             return Vec::new();
         }
         let mut unseen: Vec<Vec<&'a Step>> = vec![Vec::new(); self.lanes.len()];
@@ -442,7 +490,7 @@ impl<'a> Board<'a> {
         }
         self.nodes[at].state = State::Skipped(because);
         let lane = &mut self.lanes[self.nodes[at].lane];
-        lane.ready.retain(|other| *other != at);
+        lane.ready.values_mut().for_each(|queue| queue.retain(|other| *other != at));
         lane.parked.retain(|other| *other != at);
         self.skip_dependents(at);
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use rsgsync_core::rule::Direction;
 use rsgsync_core::traffic::Traffic;
 use rsgsync_simulated::lag::Lag;
+use rsgsync_simulated::throttle::Buckets;
 use rsgsync_simulated::world::{Group, GroupRule, Peer, Permission, Tags, World, default_egress};
 
-use crate::bucket::Buckets;
 use crate::control::Settings;
 use crate::error::Refusal;
 use crate::parameters::Parameters;

@@ -1,6 +1,6 @@
 //! All accounts, and what happens to a call: faults, permission, tokens, then the action.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
 use rsgsync_core::rule::Direction::{Egress, Ingress};
@@ -147,7 +147,7 @@ impl Cloud {
         let tags = parameters.has("TagSpecification");
         let Account { settings, buckets, .. } = self.account(account);
         if let Some(limits) = &settings.throttle
-            && !buckets.take(limits, action, unfiltered, Instant::now())
+            && !buckets.take(limits, action, unfiltered, tokio::time::Instant::now())
         {
             return Err(Refusal::throttled(None));
         }

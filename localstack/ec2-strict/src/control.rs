@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use http::{Method, StatusCode};
+use rsgsync_simulated::throttle::Limits;
 use rsgsync_simulated::world::Quota;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::bucket::Limits;
 use crate::cloud::Cloud;
 use crate::fault::Fault;
 

@@ -3,7 +3,6 @@
 //! What LocalStack lets pass is refused here as AWS documents it; faults are made on demand, down to the connection.
 
 mod account;
-mod bucket;
 mod cloud;
 mod control;
 mod error;

@@ -43,6 +43,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::foreign::Foreign;
+use crate::throttle::Limits;
 
 /// A call of the simulated cloud, by EC2's name for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -122,6 +123,9 @@ pub(crate) struct Faults {
     /// Further calls that pass before reads show a change.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lag: u64,
+    /// Calls take tokens; without it there are no buckets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Limits>,
     /// The random generator's state; with it goes `rate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -184,7 +188,10 @@ pub(crate) struct Strike {
 impl Faults {
     /// What is wrong, if anything: the place within `faults`, and the words.
     pub fn problem(&self) -> Option<(String, String)> {
-        let Self { schedule, lag: _, seed, rate, kinds } = self;
+        let Self { schedule, lag: _, throttle, seed, rate, kinds } = self;
+        if let Some(problem) = throttle.as_ref().and_then(Limits::problem) {
+            return Some(("throttle".to_owned(), problem.to_owned()));
+        }
         let at_random = match (seed, rate) {
             (Some(_), Some(rate)) if !(0.0..=1.0).contains(rate) => Some(("rate", "is a share of the calls, 0 to 1")),
             (Some(_), None) => Some(("seed", "needs `rate`: how many of the calls are struck, 0 to 1")),

@@ -12,6 +12,7 @@ pub mod lag;
 mod observe;
 mod state;
 mod store;
+pub mod throttle;
 mod translate;
 pub mod world;
 

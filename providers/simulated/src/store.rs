@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rsgsync_engine::ErrorKind;
+use tokio::time::Instant;
 
 use crate::fault::{Fault, Kind, Strike};
 use crate::state::{State, StateProblem};
+use crate::throttle::Buckets;
 use crate::world::{Refusal, World};
 
 /// Why a state file can't be used.
@@ -102,6 +104,7 @@ pub(crate) struct Store {
     stamp: Option<Stamp>,
     state: State,
     counts: BTreeMap<Kind, u64>,
+    buckets: Buckets,
     log: Vec<CallRecord>,
     /// Every change, where that is wanted.
     changes: Option<Vec<Change>>,
@@ -117,7 +120,8 @@ struct Stamp {
 impl Store {
     /// A cloud in memory.
     pub fn in_memory(state: State) -> Self {
-        Self { path: None, given: None, stamp: None, state, counts: BTreeMap::new(), log: Vec::new(), changes: None }
+        let (counts, buckets) = (BTreeMap::new(), Buckets::default());
+        Self { path: None, given: None, stamp: None, state, counts, buckets, log: Vec::new(), changes: None }
     }
 
     /// A cloud in a file; no file is an empty cloud.
@@ -211,7 +215,13 @@ impl Store {
                 self.note(number, true);
             }
         }
-        let strike = self.state.faults.strike(number, about.kind, nth);
+        let out_of_tokens = self
+            .state
+            .faults
+            .throttle
+            .is_some_and(|limits| !self.buckets.take(&limits, about.kind.as_str(), false, Instant::now()));
+        let throttled = out_of_tokens.then_some(Strike { fault: Fault::Throttle, retry_after_ms: None });
+        let strike = self.state.faults.strike(number, about.kind, nth).or(throttled);
         dirty |= strike.is_some();
         if let Some(Strike { fault: Fault::KillBefore, .. }) = strike {
             self.state.lag.pass();

@@ -2,28 +2,30 @@
 //!
 //! Source: EC2 developer guide, "Request throttling for the Amazon EC2 API".
 
-use std::collections::BTreeMap;
-use std::time::Instant;
-
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
 
 /// The buckets of each class of actions.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Describes with a filter, ids or pages.
-    reads: Bucket,
+    pub reads: Bucket,
     /// Describes with none of these.
-    unfiltered: Bucket,
-    writes: Bucket,
+    pub unfiltered: Bucket,
+    /// All others.
+    pub writes: Bucket,
 }
 
 /// Tokens that a bucket holds, and that it gets back a second.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Bucket {
-    size: f64,
-    refill: f64,
+pub struct Bucket {
+    /// Calls at once.
+    pub size: f64,
+    /// Calls a second.
+    pub refill: f64,
 }
 
 impl Default for Limits {
@@ -37,13 +39,23 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What is wrong with them, if anything.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let sound = |bucket: &Bucket| bucket.size >= 1.0 && bucket.refill > 0.0 && bucket.refill.is_finite();
+        let all = [self.reads, self.unfiltered, self.writes];
+        (!all.iter().all(sound))
+            .then_some("needs a `size` of at least 1 and a `refill` above 0: no call would ever pass")
+    }
+}
+
 /// What is left in the buckets of an account.
 #[derive(Debug, Default)]
-pub(crate) struct Buckets(BTreeMap<String, (f64, Instant)>);
+pub struct Buckets(BTreeMap<String, (f64, Instant)>);
 
 impl Buckets {
     /// Takes a token; false where there is none.
-    pub(crate) fn take(&mut self, limits: &Limits, action: &str, unfiltered: bool, now: Instant) -> bool {
+    pub fn take(&mut self, limits: &Limits, action: &str, unfiltered: bool, now: Instant) -> bool {
         let bucket = match (action.starts_with("Describe"), unfiltered) {
             (false, _) => limits.writes,
             (true, false) => limits.reads,
