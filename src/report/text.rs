@@ -570,7 +570,8 @@ pub(super) fn gaps(plan: &Plan) -> Vec<String> {
     let line = |(network, group, rule): &(NetworkName, Atom, Rule)| {
         let network = plan.networks.iter().find(|n| n.network.name == *network)?;
         let (way, side) = way(rule.direction);
-        let flow = format!("{way} {} {side} {} on {}", rule.traffic, peer(network, rule.peer), network.group_name(*group));
+        let flow =
+            format!("{way} {} {side} {} on {}", rule.traffic, peer(network, rule.peer), network.group_name(*group));
         let steps = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == *group);
         let steps = steps.map(|s| s.id.0.to_string()).collect::<Vec<_>>().join(", ");
         Some(format!("{flow} may be cut while steps {steps} run"))

@@ -89,8 +89,12 @@ impl<'a, 'p> Picture<'a, 'p> {
         if !more.is_empty() {
             outside.push((format!("{} more", more.len()), "groups and ranges not drawn one by one".to_owned()));
         }
-        let by_end: BTreeMap<RulePeer, usize> =
-            ends.iter().enumerate().map(|(i, end)| (*end, i)).chain(more.iter().map(|end| (*end, ends.len()))).collect();
+        let by_end: BTreeMap<RulePeer, usize> = ends
+            .iter()
+            .enumerate()
+            .map(|(i, end)| (*end, i))
+            .chain(more.iter().map(|end| (*end, ends.len())))
+            .collect();
 
         let mut edges: BTreeMap<(Node, usize), Cell> = BTreeMap::new();
         for (to, group) in drawn.iter().enumerate() {

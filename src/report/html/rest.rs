@@ -21,10 +21,15 @@ pub fn section(report: &Report<'_>) -> Markup {
     };
     let assumed = plan.assumed.iter().map(|a| format!("{}: {}={} ({})", a.cluster, a.option, a.value, a.source));
     let idle = report.document.attachments.iter().flatten().filter(|entry| entry.interfaces == 0);
-    let idle = idle.map(|e| format!("{} ({}) of network {}: its rules protect nothing", e.security_group, e.id, e.network));
+    let idle =
+        idle.map(|e| format!("{} ({}) of network {}: its rules protect nothing", e.security_group, e.id, e.network));
     let lists = [
         ("Not opened", "Rows of the ports' tables that the inventory gives no answer to.", closed.collect()),
-        ("Roles without members", "No group has them: their rows drop out.", plain(&text::without_members(&plan.without_members))),
+        (
+            "Roles without members",
+            "No group has them: their rows drop out.",
+            plain(&text::without_members(&plan.without_members)),
+        ),
         ("Assumed", "Options that got the product's own default.", assumed.collect()),
         ("Orphans", "Groups with our mark that the inventory no longer names.", plain(&text::orphans(plan))),
         ("Without interfaces", "No network interface carries these groups.", idle.collect()),

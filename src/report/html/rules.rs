@@ -197,3 +197,19 @@ fn becomes(group: &Group<'_>, rule: &Rule, fate: Fate) -> &'static str {
         Fate::Cascade => "not ours: the cloud deletes it with the group that it refers to",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_of_a_page_is_a_link() {
+        let link = |source| cited(source).into_string().contains("<a ");
+        assert!(link("https://example.test/ports"));
+        for text in
+            ["javascript:alert(1)", "https://example.test and more", "rancher/docs issue 3352", "data:text/html,x"]
+        {
+            assert!(!link(text), "{text}");
+        }
+    }
+}

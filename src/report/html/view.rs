@@ -27,8 +27,7 @@ impl<'a> Group<'a> {
     fn of(network: &'a NetworkPlan, plan: &'a GroupPlan) -> Self {
         let observed = network.observed_group(plan.atom).map(|g| g.rules.as_slice()).unwrap_or_default();
         let standing = |fate| if plan.status == GroupStatus::Delete { Standing::TooWide } else { Standing::of(fate) };
-        let rules: Vec<_> =
-            observed.iter().zip(&plan.diff.fates).map(|(rule, fate)| (rule, standing(*fate))).collect();
+        let rules: Vec<_> = observed.iter().zip(&plan.diff.fates).map(|(rule, fate)| (rule, standing(*fate))).collect();
         let there: Vec<_> = rules.iter().map(|(rule, standing)| (rule.rule, *standing)).collect();
         let cells = |direction| cells(direction, &plan.diff.required, &there);
         Self { network, plan, inbound: cells(Direction::Ingress), outbound: cells(Direction::Egress), rules }
