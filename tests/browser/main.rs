@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use support::Scene;
-use support::reports::{drifted, hostile, in_sync};
+use support::reports::{drifted, hostile, in_sync, wide};
 
 /// Writes the report of `arguments` and lets a browser look at it. `expected`: how many rules stand how, words that some
 /// rules have, and a group.
@@ -51,4 +51,15 @@ fn hostile_names_and_a_network_that_cannot_be_read() {
     let rules = json!({ "missing": 14, "wide": 1, "open": 1 });
     let expected = json!({ "rules": rules, "words": "<script>alert(3)", "group": "rancher-nodes" });
     check(&hostile(), &["plan"], 1, &expected);
+}
+
+/// On an empty cloud every rule is missing that the plan adds.
+#[test]
+fn a_cluster_of_many_groups() {
+    let scene = wide();
+    let steps = scene.run(&["plan", "--format", "json"]).exits(0).json()["steps"].take();
+    let adds = steps.as_array().unwrap().iter().filter(|step| step["action"] == "add_rules");
+    let missing: usize = adds.map(|step| step["rules"].as_array().unwrap().len()).sum();
+    let expected = json!({ "rules": { "missing": missing }, "words": "etcd client", "group": "prod-w7" });
+    check(&scene, &["plan"], 0, &expected);
 }

@@ -48,6 +48,25 @@ pub fn drifted() -> Scene {
     scene
 }
 
+/// A new cluster of more groups than a table has room for.
+pub fn wide() -> Scene {
+    let workers: String = (0..12).map(|i| format!("      w{i}: {{ roles: [worker] }}\n")).collect();
+    Scene::new(&format!(
+        r#"version: 1
+owner: platform
+networks: {{ lab: {{ simulated: {{ state: cloud.json }} }} }}
+clusters:
+  prod:
+    network: lab
+    profile: downstream-custom-nodes
+    rancher_version: "2.4"
+    options: {{ cni: canal, rancher_external_lb: false, nodeport_services: false }}
+    groups:
+      control: {{ roles: [etcd, controlplane] }}
+{workers}"#
+    ))
+}
+
 /// What would run, load or end a tag, wherever an inventory and a cloud can have it; and a network that can't be read.
 pub fn hostile() -> Scene {
     let scene = Scene::new(
