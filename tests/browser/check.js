@@ -125,6 +125,9 @@ async function filtersByKeyboard(browser) {
   assert.deepEqual(await shown.evaluateAll((all) => all.map((one) => one.dataset.group)), [expected.group]);
   const columns = await page.locator("#matrix :is(th, details)[data-group]:visible").evaluateAll((all) => all.map((c) => c.dataset.group));
   assert.deepEqual([...new Set(columns)], [expected.group]);
+  const lines = page.locator("#picture g.edge:not([visibility=hidden])");
+  const ends = await lines.evaluateAll((all) => all.map(({ dataset }) => [dataset.from, dataset.to]));
+  assert(ends.length > 0 && ends.every((pair) => pair.includes(expected.group)), `lines of ${expected.group}: ${ends}`);
 
   // And a group unfolds.
   const open_now = () => shown.evaluate((one) => one.open);

@@ -45,8 +45,8 @@
     all("#matrix .part").forEach((part) => (part.hidden = !standings.has(part.dataset.standing)));
     for (const block of all("#picture .block")) block.hidden = Boolean(network) && block.dataset.network !== network;
     for (const edge of all("#picture .edge")) {
-      const ends = edge.dataset.groups.split("\n");
-      const hide = !standings.has(edge.dataset.standing) || (group && !ends.includes(group));
+      const { standing, from, to } = edge.dataset;
+      const hide = !standings.has(standing) || (group && from !== group && to !== group);
       edge.setAttribute("visibility", hide ? "hidden" : "visible");
     }
     form.querySelector("[role=status]").textContent = `${shown} of ${total} rules shown`;

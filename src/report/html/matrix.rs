@@ -140,13 +140,18 @@ impl<'p> Block<'_, 'p> {
 
     /// Group by group, since most of a table would be empty.
     fn list(&self, caption: &str, columns: &[(&Group<'p>, BTreeMap<RulePeer, Cell>)]) -> Markup {
+        let ranked = |cells: &BTreeMap<RulePeer, Cell>| {
+            let mut cells: Vec<(RulePeer, Markup)> = cells.iter().map(|(end, cell)| (*end, parts(cell))).collect();
+            cells.sort_by_key(|(end, _)| self.names.rank(*end));
+            cells
+        };
         html! {
             p { (Text(caption)) ", group by group:" }
             @for (group, cells) in columns {
                 details.sparse data-group=(Text(group.name())) open[group.worst() < Standing::Foreign] {
                     summary { (Text(group.name())) " " (chip(group.worst())) }
-                    dl { @for (other, found) in cells {
-                        div { dt { (end(&self.names.name(*other), &self.names.also(*other))) } dd { (parts(found)) } }
+                    dl { @for (other, parts) in ranked(cells) {
+                        div { dt { (end(&self.names.name(other), &self.names.also(other))) } dd { (parts) } }
                     } }
                 }
             }

@@ -129,7 +129,8 @@ impl<'a, 'p> Picture<'a, 'p> {
                 // Names of what is wrong stand above all lines.
                 @for ((from, to), cell) in not_open().filter(|_| named) {
                     @let ((x, y), class) = (self.label(*from, *to), cell.worst().class());
-                    text.word.edge.(class) x=(x) y=(y) data-standing=(class) data-groups=(Text(self.ends(*from, *to))) {
+                    @let (source, target) = self.ends(*from, *to);
+                    text.word.edge.(class) x=(x) y=(y) data-standing=(class) data-from=(Text(source)) data-to=(Text(target)) {
                         (cell.worst().word())
                     }
                 }
@@ -181,20 +182,20 @@ impl<'a, 'p> Picture<'a, 'p> {
         format!("{} between two ends: {}.", count(self.edges.len(), "line"), parts.join(", "))
     }
 
-    fn ends(&self, from: Node, to: usize) -> String {
-        let from = match from {
-            Node::Group(place) => self.groups.get(place).map_or("", |g| g.name()),
-            Node::Outside(_) => "",
-        };
-        format!("{from}\n{}", self.groups.get(to).map_or("", |g| g.name()))
+    /// The names of the groups at both ends; empty outside.
+    fn ends(&self, from: Node, to: usize) -> (&str, &str) {
+        let name = |place: usize| self.groups.get(place).map_or("", |group| group.name());
+        let from = if let Node::Group(place) = from { name(place) } else { "" };
+        (from, name(to))
     }
 
     fn edge(&self, from: Node, to: usize, cell: &Cell) -> Markup {
         let class = cell.worst().class();
         let ((x1, y1), (c1, c2), (x2, y2)) = self.points(from, to);
         let head = if matches!(from, Node::Group(_)) { 7 } else { -7 };
+        let (source, target) = self.ends(from, to);
         html! {
-            g.edge.(class) data-standing=(class) data-groups=(Text(self.ends(from, to))) {
+            g.edge.(class) data-standing=(class) data-from=(Text(source)) data-to=(Text(target)) {
                 path.line d=(format!("M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}")) {}
                 path.head d=(format!("M{x2} {y2}l{head} -4v8z")) {}
             }
