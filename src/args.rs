@@ -67,7 +67,7 @@ pub enum Format {
     Json,
     /// For wikis and pull requests (plan, drift, matrix, profile).
     Markdown,
-    /// A page by itself (matrix, profile).
+    /// A page by itself, in one file (plan, drift, matrix, profile).
     Html,
     /// One short paragraph for a chat room (drift).
     Chat,

@@ -67,9 +67,10 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
 /// Says which formats a command has, before it does anything.
 fn refuse_format(cli: &Cli) -> Result<(), Failure> {
     let formats: &[Format] = match &cli.command {
-        Command::Matrix(_) | Command::Profile(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Html],
-        Command::Drift(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Chat],
-        Command::Plan(_) => &[Format::Text, Format::Json, Format::Markdown],
+        Command::Plan(_) | Command::Matrix(_) | Command::Profile(_) => {
+            &[Format::Text, Format::Json, Format::Markdown, Format::Html]
+        }
+        Command::Drift(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Html, Format::Chat],
         _ => &[Format::Text, Format::Json],
     };
     let asked = cli.global.format;

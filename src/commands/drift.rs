@@ -16,6 +16,7 @@ use crate::file::{Readers, save};
 use crate::pipeline::{Opened, make_plan, observe_within, open, plan_options, too_slow};
 use crate::progress::Screen;
 use crate::report::brief::{drift_chat, drift_markdown};
+use crate::report::html::{Report, page};
 use crate::report::metrics::{Run, metrics};
 
 /// Compares and reports; never writes to a cloud.
@@ -45,10 +46,11 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
     let silent = in_sync && context.global.verbose == 0 && !std::io::stdout().is_terminal();
     match context.global.format {
         Format::Json => context.print_plan(&plan, &document)?,
+        Format::Html => print(&page(&Report { inventory: &wish.inventory, plan: &plan, document: &document }))?,
         _ if silent => {}
         Format::Markdown => print(&drift_markdown(&document))?,
         Format::Chat => print(&drift_chat(&document))?,
-        Format::Text | Format::Html => context.print_plan(&plan, &document)?,
+        Format::Text => context.print_plan(&plan, &document)?,
     }
     for entry in document.attachments.iter().flatten().filter(|entry| entry.interfaces == 0) {
         let AttachmentEntry { network, security_group, id, .. } = entry;

@@ -88,7 +88,7 @@ impl Context<'_> {
         let text = match self.global.format {
             Format::Json => json(document)?,
             Format::Markdown => report::brief::in_a_fence(&self.plan_text(plan, document), &document.digest),
-            // `main` knows which command has which.
+            // `main` knows which command has which; a page needs the inventory as well.
             Format::Text | Format::Html | Format::Chat => self.plan_text(plan, document),
         };
         print(&text)

@@ -1,10 +1,11 @@
 //! `rsgsync plan`: what would change, and the proof.
 
-use super::{Context, Exit, documented, json};
-use crate::args::PlanArgs;
+use super::{Context, Exit, documented, json, print};
+use crate::args::{Format, PlanArgs};
 use crate::failure::Failure;
 use crate::file::{Readers, save};
 use crate::pipeline::{make_plan, observe, open, plan_options};
+use crate::report::html::{Report, page};
 
 /// Plans and reports; never writes to a cloud.
 pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure> {
@@ -21,7 +22,10 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
             Failure::new(format!("can't write the plan to {}: {e}", file.display()), "choose another --out")
         })?;
     }
-    context.print_plan(&plan, &document)?;
+    match context.global.format {
+        Format::Html => print(&page(&Report { inventory: &wish.inventory, plan: &plan, document: &document }))?,
+        _ => context.print_plan(&plan, &document)?,
+    }
     if !errors.is_empty() {
         return Err(Failure::Cloud(errors));
     }

@@ -2,6 +2,7 @@
 
 pub mod brief;
 pub mod explain;
+pub mod html;
 pub mod metrics;
 pub mod text;
 

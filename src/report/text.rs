@@ -193,7 +193,7 @@ fn along(out: &mut String, network: &NetworkPlan, step: &Step) {
     }
 }
 
-fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> String {
+pub(super) fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> String {
     let (added, removed) = changed_rules(steps);
     let mut parts = Vec::new();
     match group.status {
@@ -251,25 +251,25 @@ fn rule_line(network: &NetworkPlan, sign: char, rule: &Rule, why: &str) -> Strin
         _ => CHANGE,
     };
     let (way, side) = way(rule.direction);
-    let (traffic, peer) = (rule.traffic.to_string(), peer(network, rule));
+    let (traffic, peer) = (rule.traffic.to_string(), peer(network, rule.peer));
     let body = format!("{way:<4}{traffic:<18}{side:<5}{:<26}", escape(&peer));
     format!("    {} {body} {}\n", paint(style, &sign.to_string()), paint(FAINT, why))
 }
 
-fn way(direction: Direction) -> (&'static str, &'static str) {
+pub(super) fn way(direction: Direction) -> (&'static str, &'static str) {
     match direction {
         Direction::Ingress => ("in", "from"),
         Direction::Egress => ("out", "to"),
     }
 }
 
-fn peer(network: &NetworkPlan, rule: &Rule) -> String {
-    let entry = peer_entry(rule.peer, network);
+pub(super) fn peer(network: &NetworkPlan, peer: RulePeer) -> String {
+    let entry = peer_entry(peer, network);
     let account = entry.account.map(|a| format!("{a}/")).unwrap_or_default();
     let name = [entry.cidr, entry.security_group, entry.prefix_list, entry.address_group, entry.service_account];
     let name = name.into_iter().flatten().next().unwrap_or_default();
     // Where each family is a rule of its own, the two would look the same.
-    let family = if matches!(rule.peer, RulePeer::Opaque(_, _, Family::Ipv6)) { " (ipv6)" } else { "" };
+    let family = if matches!(peer, RulePeer::Opaque(_, _, Family::Ipv6)) { " (ipv6)" } else { "" };
     format!("{account}{name}{family}")
 }
 
@@ -286,7 +286,7 @@ fn why_added(rule: &StepRule) -> String {
 }
 
 /// The row's id; a rule of the user's own is `rule 1`, or its ticket.
-fn row(reason: &Reason) -> String {
+pub(super) fn row(reason: &Reason) -> String {
     let numbered = reason.row.bytes().all(|b| b.is_ascii_digit());
     if numbered { format!("rule {}", reason.row) } else { reason.row.to_string() }
 }
@@ -295,18 +295,18 @@ fn why_removed(group: &GroupPlan, rule: &StepRule) -> String {
     if group.status == GroupStatus::Delete {
         return "frees the group that it refers to".to_owned();
     }
+    let why = rule.reasons.first().map_or_else(|| why_unwanted(group, &rule.rule), |reason| &reason.why);
+    if rule.description.is_empty() { why.to_owned() } else { format!("{why}; was “{}”", rule.description) }
+}
+
+pub(super) fn why_unwanted(group: &GroupPlan, rule: &Rule) -> &'static str {
     let overlapping = group.wanted.iter().any(|w| {
-        w.rule.direction == rule.rule.direction && w.rule.peer == rule.rule.peer && {
-            let ((a, b), (c, d)) = (w.rule.traffic.points(), rule.rule.traffic.points());
+        w.rule.direction == rule.direction && w.rule.peer == rule.peer && {
+            let ((a, b), (c, d)) = (w.rule.traffic.points(), rule.traffic.points());
             a <= d && c <= b
         }
     });
-    let why = match rule.reasons.first() {
-        Some(reason) => &reason.why,
-        None if overlapping => "wider than anything requires",
-        None => "required by nothing",
-    };
-    if rule.description.is_empty() { why.to_owned() } else { format!("{why}; was “{}”", rule.description) }
+    if overlapping { "wider than anything requires" } else { "required by nothing" }
 }
 
 /// Old and new descriptions, word by word.
@@ -319,7 +319,7 @@ fn described(out: &mut String, network: &NetworkPlan, group: &GroupPlan, step: &
         let words: String = if old.is_empty() { paint(ADD, &new) } else { changed_words(old, &rule.description) };
         let (way, side) = way(rule.rule.direction);
         let traffic = rule.rule.traffic.to_string();
-        let peer = escape(&peer(network, &rule.rule));
+        let peer = escape(&peer(network, rule.rule.peer));
         let _ =
             writeln!(out, "    {} {way:<4}{traffic:<18}{side:<5}{peer:<26} description {words}", paint(CHANGE, "~"));
     }
@@ -406,7 +406,7 @@ fn held_and_ignored(out: &mut String, plan: &Plan) {
                 let Some(observed) = network.observed_group(group.atom) else { continue };
                 for (rule, _) in observed.rules.iter().zip(&group.diff.fates).filter(|(_, f)| **f == fate) {
                     let (way, side) = way(rule.rule.direction);
-                    let peer = peer(network, &rule.rule);
+                    let peer = peer(network, rule.rule.peer);
                     let rule =
                         format!("{way} {} {side} {peer} on {}", rule.rule.traffic, network.group_name(group.atom));
                     let _ = writeln!(out, "{} {}   {}", paint(CHANGE, word), escape(&rule), paint(FAINT, why));
@@ -439,19 +439,7 @@ pub fn without_members(roles: &[WithoutMembers]) -> String {
 fn not_opened(out: &mut String, rows: &[Unopened]) {
     let mut lines: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
     for row in rows {
-        let what = match &row.why {
-            Why::PeerUndefined(peer) => format!("peer undefined: add peers.{peer}"),
-            Why::OptionNotSet(options) => format!("option not set: add options.{}", options.join(", options.")),
-            Why::PortWithoutValue(symbol) => format!("port without value: add values.{symbol}"),
-            Why::NetworkRangeUnknown(net) => format!("range unknown: add cidrs.{net}"),
-            Why::NoAddresses(cluster, group) => format!("other network: add addresses to {cluster}/{group}, or a link"),
-            Why::GroupNotThere(network, group) => {
-                format!("{group} isn't in {network} yet, or couldn't be read; it is opened once it is there")
-            }
-            Why::NameNeedsCidrs(name) => format!("a rule can't hold the name {name}: give its cidrs in peers"),
-            Why::RancherUnknown => "set rancher: to the cluster whose Rancher manages this one".to_owned(),
-        };
-        lines.entry((row.cluster.to_string(), what)).or_default().push(&row.row);
+        lines.entry((row.cluster.to_string(), way_out(&row.why))).or_default().push(&row.row);
     }
     if !lines.is_empty() {
         out.push('\n');
@@ -462,8 +450,30 @@ fn not_opened(out: &mut String, rows: &[Unopened]) {
     }
 }
 
-/// A line for each end that is reached: `lost  prod/etcd: 2379/tcp from prod/control, …`.
+/// What to write so that a row is opened.
+pub(super) fn way_out(why: &Why) -> String {
+    match why {
+        Why::PeerUndefined(peer) => format!("peer undefined: add peers.{peer}"),
+        Why::OptionNotSet(options) => format!("option not set: add options.{}", options.join(", options.")),
+        Why::PortWithoutValue(symbol) => format!("port without value: add values.{symbol}"),
+        Why::NetworkRangeUnknown(net) => format!("range unknown: add cidrs.{net}"),
+        Why::NoAddresses(cluster, group) => format!("other network: add addresses to {cluster}/{group}, or a link"),
+        Why::GroupNotThere(network, group) => {
+            format!("{group} isn't in {network} yet, or couldn't be read; it is opened once it is there")
+        }
+        Why::NameNeedsCidrs(name) => format!("a rule can't hold the name {name}: give its cidrs in peers"),
+        Why::RancherUnknown => "set rancher: to the cluster whose Rancher manages this one".to_owned(),
+    }
+}
+
 fn flows(out: &mut String, word: &str, flows: &[Flow]) {
+    for line in reached(flows) {
+        let _ = writeln!(out, "{}  {}", paint(CHANGE, word), escape(&line));
+    }
+}
+
+/// A line for each end that is reached: `prod/etcd: 2379/tcp from prod/control, …`.
+pub(super) fn reached(flows: &[Flow]) -> Vec<String> {
     let end = |end: &End| match end {
         End::Group(cluster, group) => format!("{cluster}/{group}"),
         End::Peer(name) | End::Name(name) => name.to_string(),
@@ -475,33 +485,24 @@ fn flows(out: &mut String, word: &str, flows: &[Flow]) {
         let by_source = reached.entry(end(&flow.to)).or_default();
         by_source.entry(end(&flow.from)).or_default().insert(flow.traffic.to_string());
     }
-    for (to, sources) in reached {
+    let line = |(to, sources): (String, BTreeMap<String, BTreeSet<String>>)| {
         let sources = sources
             .into_iter()
             .map(|(from, traffic)| format!("{} from {from}", traffic.into_iter().collect::<Vec<_>>().join(" ")));
-        let line = format!("{to}: {}", sources.collect::<Vec<_>>().join(", "));
-        let _ = writeln!(out, "{}  {}", paint(CHANGE, word), escape(&line));
-    }
+        format!("{to}: {}", sources.collect::<Vec<_>>().join(", "))
+    };
+    reached.into_iter().map(line).collect()
 }
 
 fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessEntry>) {
-    let of = |action: Action| plan.steps.iter().filter(|s| s.action == action).count();
-    let (adds, removes) = plan.counts();
     out.push('\n');
     if plan.networks.iter().all(|n| n.observed.is_err()) {
-        let _ = writeln!(out, "{}   nothing could be read: nothing is planned, nothing is proved", paint(BOLD, "Plan"));
+        let _ = writeln!(out, "{}   {}", paint(BOLD, "Plan"), planned(plan));
         return;
     }
     if plan.steps.is_empty() {
-        let spared = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
-        let skipped = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.status == GroupStatus::Skipped);
-        let what = match (spared, skipped) {
-            (true, _) => "nothing to add",
-            (_, true) => "nothing to do in these clusters",
-            _ => "nothing to do: what the cloud has is what the inventory needs",
-        };
         if plan.networks.iter().all(|n| n.observed.is_ok()) {
-            let _ = writeln!(out, "{}   {what}", paint(BOLD, "Plan"));
+            let _ = writeln!(out, "{}   {}", paint(BOLD, "Plan"), planned(plan));
         }
     } else {
         let world = world(plan);
@@ -516,49 +517,80 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
             side("opens", &world.opens),
             side("closes", &world.closes)
         );
-        let mut parts = Vec::new();
-        for (n, what) in [(of(Action::CreateGroup), "to create"), (of(Action::DeleteGroup), "to delete")] {
-            if n > 0 {
-                parts.push(format!("{} {what}", count(n, "group")));
-            }
-        }
-        parts.push(format!("{} to add", count(adds, "rule")));
-        parts.push(format!("{removes} to remove"));
-        let calls = count(plan.steps.len(), "call");
-        let _ = writeln!(out, "{}   {}, in {calls}", paint(BOLD, "Plan"), parts.join(", "));
+        let _ = writeln!(out, "{}   {}", paint(BOLD, "Plan"), planned(plan));
     }
     if let Some(reason) = &plan.blast {
-        let _ = writeln!(out, "{}  apply will refuse: {reason}; --max-removals N allows it", paint(REMOVE, "Blast"));
+        let _ = writeln!(out, "{}  {}", paint(REMOVE, "Blast"), refused(reason));
     }
-    let proof = &plan.proof;
-    for (network, group, rule) in &proof.gaps {
-        let Some(network) = plan.networks.iter().find(|n| n.network.name == *network) else { continue };
-        let (way, side) = way(rule.direction);
-        let flow = format!("{way} {} {side} {} on {}", rule.traffic, peer(network, rule), network.group_name(*group));
-        let steps = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == *group);
-        let steps = steps.map(|s| s.id.0.to_string()).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(out, "{}    {} may be cut while steps {steps} run", paint(CHANGE, "Gap"), escape(&flow));
+    for gap in gaps(plan) {
+        let _ = writeln!(out, "{}    {}", paint(CHANGE, "Gap"), escape(&gap));
     }
-    match witness {
-        None => {
-            let cut =
-                if proof.gaps.is_empty() { "none is cut at any step" } else { "none is cut at any step but the gaps" };
-            let _ = writeln!(
-                out,
-                "{}  {} of {} hold now, {cut} · nothing else opens · {} hold",
-                paint(BOLD, "Proof"),
-                proof.held_before,
-                count(proof.required_flows, "required flow"),
-                count(proof.guards, "guard"),
-            );
-        }
-        Some(witness) => {
-            let at =
-                format!("{}: step {} on {}: {}", witness.fault, witness.step.0, witness.security_group, witness.packet);
-            let _ = writeln!(out, "{}  {}", paint(BOLD, "Proof"), paint(REMOVE, &format!("FAILS  {at}")));
-        }
-    }
+    let words = proved(plan, witness);
+    let words = if witness.is_some() { paint(REMOVE, &words) } else { words };
+    let _ = writeln!(out, "{}  {words}", paint(BOLD, "Proof"));
     if !plan.steps.is_empty() {
         let _ = writeln!(out, "{} {}", paint(BOLD, "Digest"), digest.get(..16).unwrap_or(digest));
     }
+}
+
+/// `1 group to create, 6 rules to add, 1 to remove, in 4 calls`; or why there is nothing to do.
+pub(super) fn planned(plan: &Plan) -> String {
+    if plan.networks.iter().all(|n| n.observed.is_err()) {
+        return "nothing could be read: nothing is planned, nothing is proved".to_owned();
+    }
+    if plan.steps.is_empty() {
+        let spared = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
+        let skipped = plan.networks.iter().flat_map(|n| &n.groups).any(|g| g.status == GroupStatus::Skipped);
+        let what = match (spared, skipped) {
+            (true, _) => "nothing to add",
+            (_, true) => "nothing to do in these clusters",
+            _ => "nothing to do: what the cloud has is what the inventory needs",
+        };
+        return what.to_owned();
+    }
+    let of = |action: Action| plan.steps.iter().filter(|s| s.action == action).count();
+    let (adds, removes) = plan.counts();
+    let mut parts = Vec::new();
+    for (n, what) in [(of(Action::CreateGroup), "to create"), (of(Action::DeleteGroup), "to delete")] {
+        if n > 0 {
+            parts.push(format!("{} {what}", count(n, "group")));
+        }
+    }
+    parts.push(format!("{} to add", count(adds, "rule")));
+    parts.push(format!("{removes} to remove"));
+    format!("{}, in {}", parts.join(", "), count(plan.steps.len(), "call"))
+}
+
+pub(super) fn refused(reason: &str) -> String {
+    format!("apply will refuse: {reason}; --max-removals N allows it")
+}
+
+/// Required rules that may be cut for a time, a line for each.
+pub(super) fn gaps(plan: &Plan) -> Vec<String> {
+    let line = |(network, group, rule): &(NetworkName, Atom, Rule)| {
+        let network = plan.networks.iter().find(|n| n.network.name == *network)?;
+        let (way, side) = way(rule.direction);
+        let flow =
+            format!("{way} {} {side} {} on {}", rule.traffic, peer(network, rule.peer), network.group_name(*group));
+        let steps = plan.steps.iter().filter(|s| s.network == network.network.name && s.group == *group);
+        let steps = steps.map(|s| s.id.0.to_string()).collect::<Vec<_>>().join(", ");
+        Some(format!("{flow} may be cut while steps {steps} run"))
+    };
+    plan.proof.gaps.iter().filter_map(line).collect()
+}
+
+/// What the proof found, in one line.
+pub(super) fn proved(plan: &Plan, witness: Option<&WitnessEntry>) -> String {
+    let proof = &plan.proof;
+    if let Some(witness) = witness {
+        let WitnessEntry { fault, security_group, step, packet, .. } = witness;
+        return format!("FAILS  {fault}: step {} on {security_group}: {packet}", step.0);
+    }
+    let cut = if proof.gaps.is_empty() { "none is cut at any step" } else { "none is cut at any step but the gaps" };
+    format!(
+        "{} of {} hold now, {cut} · nothing else opens · {} hold",
+        proof.held_before,
+        count(proof.required_flows, "required flow"),
+        count(proof.guards, "guard"),
+    )
 }

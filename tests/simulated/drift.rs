@@ -73,9 +73,13 @@ fn a_plan_in_markdown_names_its_digest_and_puts_the_signs_first() {
 #[test]
 fn formats_that_a_command_lacks_are_refused_by_name() {
     let scene = scene(NODES);
-    scene.run(&["plan", "--format", "chat"]).exits(1).complains("--format chat").complains("text, json, markdown");
+    scene
+        .run(&["plan", "--format", "chat"])
+        .exits(1)
+        .complains("--format chat")
+        .complains("text, json, markdown, html");
     scene.run(&["apply", "--format", "markdown"]).exits(1).complains("text, json");
-    scene.run(&["drift", "--format", "html"]).exits(1).complains("text, json, markdown, chat");
+    scene.run(&["validate", "--format", "html"]).exits(1).complains("text, json");
     assert_eq!(scene.read("cloud.json"), None);
 }
 

@@ -8,6 +8,7 @@ mod drift;
 mod explain;
 mod faults;
 mod help;
+mod html;
 mod journals;
 mod journey;
 mod limits;

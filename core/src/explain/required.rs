@@ -53,11 +53,9 @@ impl Required {
     /// The rows with their sources.
     pub fn named(&self, inventory: &Inventory) -> Vec<Row> {
         let rows = self.rows.iter().map(|(reason, traffic)| {
-            let profile = inventory.clusters.get(&reason.cluster).map(|cluster| &cluster.profile);
-            let row = profile.and_then(|profile| profile.row_of(reason));
-            let stated = row.and_then(|row| row.evidence.clone().or_else(|| profile.map(|p| p.source.clone())));
+            let source = inventory.source(reason).unwrap_or_default().to_owned();
             let (local, traffic) = (self.local.contains(reason), traffic.traffics());
-            Row { reason: reason.clone(), source: stated.unwrap_or_default(), traffic, local }
+            Row { reason: reason.clone(), source, traffic, local }
         });
         rows.collect()
     }

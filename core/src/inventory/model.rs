@@ -7,6 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use jiff::civil::Date;
 
+use crate::flow::Reason;
 use crate::guard::Guard;
 use crate::name::{ClusterName, GroupId, GroupName, NetworkName, NodeGroupName, Owner};
 use crate::profile::{OptionValue, Profile, Version, Vocabulary};
@@ -37,6 +38,13 @@ impl Inventory {
     /// The clusters that this inventory writes, and whose marks are therefore ours: all but the `external` ones.
     pub fn written(&self) -> BTreeSet<ClusterName> {
         self.clusters.values().filter(|cluster| !cluster.external).map(|cluster| cluster.name.clone()).collect()
+    }
+
+    /// Who says that a row is needed: the row's own evidence, else the source of its cluster's profile; `None` where the
+    /// reason is no profile's row.
+    pub fn source(&self, reason: &Reason) -> Option<&str> {
+        let profile = &self.clusters.get(&reason.cluster)?.profile;
+        Some(profile.row_of(reason)?.evidence.as_ref().unwrap_or(&profile.source))
     }
 }
 
