@@ -115,7 +115,8 @@ def compare(service, launcher, clusters, peers):
                 row |= {"calls": sum(calls.values()), "mutating": service.mutating(calls), "least": least}
                 rows.append(row)
                 print(f"{name} {case}: {took['wall']:.2f} s, {row['calls']} calls", file=sys.stderr)
-    table(rows)
+    if rows:
+        table(rows)
     return rows
 
 
@@ -166,6 +167,8 @@ def main():
         try:
             known = {"rsgsync": None, **service.peers()}
             peers = {name: known[name] for name in given.peers.split(",") if name in known}
+            for name in sorted(set(given.peers.split(",")) - peers.keys()):
+                print(f"{name} is left out on {service.name}", file=sys.stderr)
             for size in given.sizes.split(","):
                 rows += [{"emulator": service.name, **row} for row in compare(service, launcher, int(size), peers)]
         finally:
