@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Builds rsgsync and runs it beside its peers on one emulator: tables on stdout, progress on stderr.
+# Builds rsgsync and runs it beside its peers on one service after the other: tables on stdout, progress on stderr. What they
+# mean: docs/benchmarks.md. Keystone and Neutron are installed into benches/run, and run only as long as this does.
 # TERRAFORM_PLUGINS names a folder that has hashicorp/aws where the registry can't be reached; without `terraform` it is left out.
-# usage: bash benches/run.sh [--sizes 1,25,250] [--peers rsgsync,tight,plain,terraform,ansible] [--emulators moto,ec2-strict] [--json FILE]
+# usage: bash benches/run.sh [--sizes 1,25,250] [--peers rsgsync,tight,plain,terraform,ansible] [--emulators moto,ec2-strict,neutron]
+#        [--json FILE]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
