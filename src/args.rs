@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use rsgsync_core::plan::Shard;
+
+use crate::complete;
 
 /// Keeps cloud firewalls true: works out which ports every node group of a cluster needs, compares that with what the
 /// cloud has, and repairs the difference without ever cutting a required connection.
@@ -114,7 +117,10 @@ pub enum Command {
     Drift(DriftArgs),
     /// Check a saved plan again, from nothing but what the file holds: exit code 1 when it is unsafe
     Prove(ProveArgs),
-    /// Check an inventory offline
+    /// Check an inventory offline, and tell what is doubtful about it
+    ///
+    /// Lints change no exit code: peers that nothing is about, exceptions without effect or about to end, SSH or very many ports
+    /// open to every address.
     Validate(ValidateArgs),
     /// Undo a run: bring back the rules that it took away, and remove those that it added
     ///
@@ -133,7 +139,21 @@ pub enum Command {
     /// Look up the port profiles: what a Rancher, RKE, RKE2 or K3s cluster needs, when, why and from where
     #[command(subcommand)]
     Profile(ProfileCommand),
-    /// Print the completion script of a shell
+    /// Print the firewall of a node itself, from the same connections
+    ///
+    /// A host knows no groups: where the inventory doesn't have the `addresses` of a source, every address is let in, and a comment
+    /// says so. Nothing is set: look at it, then copy it to the nodes.
+    Render(RenderArgs),
+    /// Print the JSON schema of inventories, by which editors complete and check them
+    ///
+    /// With the YAML language server, begin the inventory with `# yaml-language-server: $schema=inventory.schema.json`.
+    Schema(SchemaArgs),
+    /// Print the manual page, or write the pages of all commands
+    Man(ManArgs),
+    /// Print the completion script of a shell; it also completes names of the inventory
+    ///
+    /// bash: `source <(rsgsync completions bash)` in ~/.bashrc; zsh: the same in ~/.zshrc; fish: `rsgsync completions fish |
+    /// source` in config.fish. Made anew at each start, it always fits the program.
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -144,7 +164,7 @@ pub enum Command {
 #[derive(Debug, Args, Clone, Default)]
 pub struct Selection {
     /// Only groups of this cluster get steps (what is desired still comes from the whole inventory); may be repeated
-    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',', add = ArgValueCompleter::new(complete::clusters))]
     pub clusters: Vec<String>,
     /// Only groups of this part of the fleet get steps: INDEX/COUNT, counted from 0, as in `--shard $JOB_COMPLETION_INDEX/8`
     #[arg(long, value_name = "I/N", value_parser = shard)]
@@ -242,7 +262,7 @@ pub struct ApplyArgs {
 #[derive(Debug, Args)]
 pub struct DestroyArgs {
     /// Only what this cluster has; may be repeated
-    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',', add = ArgValueCompleter::new(complete::clusters))]
     pub clusters: Vec<String>,
     /// Let this group take others' rules along that refer to it, where the cloud does so (OpenStack); may be repeated
     #[arg(long, value_name = "GROUP")]
@@ -287,10 +307,10 @@ pub struct Running {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Who opens the connection: CLUSTER/GROUP, a peer, or an address or range (10.1.2.3, 10.1.0.0/16)
-    #[arg(long, value_name = "A")]
+    #[arg(long, value_name = "A", add = ArgValueCompleter::new(complete::ends))]
     pub from: String,
     /// Who is reached: the same
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", add = ArgValueCompleter::new(complete::ends))]
     pub to: String,
     /// On what, as an inventory writes it: 2379/tcp, 30000-32767/tcp+udp, icmp/8/0, esp, all; allowed only where all of it is
     #[arg(long, value_name = "TRAFFIC")]
@@ -307,7 +327,7 @@ pub struct ExplainArgs {
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
     /// Only this cluster; may be repeated
-    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "cluster", value_name = "NAME", value_delimiter = ',', add = ArgValueCompleter::new(complete::clusters))]
     pub clusters: Vec<String>,
 }
 
@@ -319,6 +339,7 @@ pub enum ProfileCommand {
     /// Show one: its rows, or its From/To table with notes (--format markdown, html)
     Show {
         /// The profile's name
+        #[arg(add = ArgValueCompleter::new(complete::profiles))]
         name: String,
         /// Only the rows for this version of Rancher
         #[arg(long, value_name = "VERSION")]
@@ -331,6 +352,44 @@ pub enum ProfileCommand {
 pub struct ProveArgs {
     /// A plan saved by `rsgsync plan --out FILE`
     pub plan: PathBuf,
+}
+
+/// `render`.
+#[derive(Debug, Args)]
+pub struct RenderArgs {
+    /// The program that runs on the node: SuSEfirewall2's file, firewalld's commands or a table of nftables
+    #[arg(long, value_enum)]
+    pub host: HostFirewall,
+    /// Whose nodes: CLUSTER/GROUP
+    #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(complete::groups))]
+    pub group: String,
+}
+
+/// What runs on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HostFirewall {
+    /// SuSEfirewall2.
+    Suse,
+    /// firewalld.
+    Firewalld,
+    /// nftables.
+    Nftables,
+}
+
+/// `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// The schema of files with port profiles instead
+    #[arg(long)]
+    pub profiles: bool,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write a page a command into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
 }
 
 /// `validate`.

@@ -3,6 +3,7 @@
 mod args;
 mod clouds;
 mod commands;
+mod complete;
 mod failure;
 mod file;
 mod journals;
@@ -23,6 +24,7 @@ use commands::{Context, Exit};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -60,6 +62,9 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Explain(args) => commands::explain::run(&context, args).await,
         Command::Matrix(args) => commands::matrix::run(&context, args),
         Command::Profile(args) => commands::profile::run(&context, args),
+        Command::Render(args) => commands::render::run(&context, args),
+        Command::Schema(args) => commands::schema::run(args),
+        Command::Man(args) => commands::man::run(args),
         Command::Completions { shell } => commands::completions::run(*shell),
     }
 }
@@ -71,6 +76,8 @@ fn refuse_format(cli: &Cli) -> Result<(), Failure> {
             &[Format::Text, Format::Json, Format::Markdown, Format::Html]
         }
         Command::Drift(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Html, Format::Chat],
+        Command::Render(_) => &[Format::Text],
+        _ => &[Format::Text, Format::Json],
         _ => &[Format::Text, Format::Json],
     };
     let asked = cli.global.format;

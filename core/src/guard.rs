@@ -94,7 +94,8 @@ pub struct Verdict {
     pub expired: Vec<Breach>,
 }
 
-fn parse(text: &str) -> Result<Vec<Guard>, Vec<Problem>> {
+/// Reads a file of guards.
+pub(crate) fn parse(text: &str) -> Result<Vec<Guard>, Vec<Problem>> {
     let report = Report::default();
     let root = tree::read(&report, "guards", text.as_bytes());
     let entries = root.as_ref().map(|root| root.entries(&report)).unwrap_or_default();

@@ -124,7 +124,7 @@ pub fn document(flows: &Flows, unopened: &[Unopened]) -> Value {
 }
 
 /// The ends, where the group itself stands for `self`.
-fn resolved(flow: &Flow) -> (&End, &End) {
+pub(crate) fn resolved(flow: &Flow) -> (&End, &End) {
     match (&flow.from, &flow.to) {
         (End::SelfGroup, to) => (to, to),
         (from, End::SelfGroup) => (from, from),
@@ -132,7 +132,7 @@ fn resolved(flow: &Flow) -> (&End, &End) {
     }
 }
 
-fn word(cluster: &ClusterName, end: &End) -> String {
+pub(crate) fn word(cluster: &ClusterName, end: &End) -> String {
     match end {
         End::Group(of, group) if of == cluster => group.to_string(),
         End::Group(of, group) => format!("{of}/{group}"),
@@ -155,7 +155,7 @@ fn rank(inventory: &Inventory, cluster: &ClusterName, end: &End) -> usize {
 }
 
 /// Neighbouring ports joined.
-fn united(traffic: &BTreeSet<Traffic>) -> Vec<Traffic> {
+pub(crate) fn united(traffic: &BTreeSet<Traffic>) -> Vec<Traffic> {
     let mut spans: Vec<(u32, u32)> = Vec::new();
     for (lo, hi) in traffic.iter().map(|traffic| traffic.points()) {
         match spans.last_mut() {

@@ -131,5 +131,5 @@ fn the_schema_in_the_documentation_is_this_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/profile.schema.json");
     let written = std::fs::read_to_string(path).expect("it is there, and text");
     let written: Value = serde_json::from_str(&written).expect("it is JSON");
-    assert_eq!(written, schema(), "write it anew: cargo run -p rsgsync-core --example profile-schema");
+    assert_eq!(written, schema(), "write it anew: rsgsync schema --profiles > docs/profile.schema.json");
 }

@@ -5,11 +5,14 @@ pub mod completions;
 pub mod destroy;
 pub mod drift;
 pub mod explain;
+pub mod man;
 pub mod matrix;
 pub mod plan;
 pub mod profile;
 pub mod prove;
+pub mod render;
 pub mod rollback;
+pub mod schema;
 pub mod validate;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! `rsgsync validate`: offline.
 
 use rsgsync_core::flow::Why;
+use rsgsync_core::lint::{Lint, lint};
 
 use super::{Context, Exit, print};
 use crate::args::{Format, ValidateArgs};
@@ -19,6 +20,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
     let wish = wish(parsed.inventory, context.today);
     wish.refuse_guarded()?;
     let unopened: Vec<_> = wish.flows.unopened.iter().chain(&wish.desired.unopened).cloned().collect();
+    let lints = lint(&wish.inventory, &wish.flows, &wish.desired, &wish.verdict, context.today);
     let groups: usize = wish.inventory.clusters.values().map(|c| c.groups.len()).sum();
     let report = match context.global.format {
         Format::Json => {
@@ -32,6 +34,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
                 "unopened": unopened.iter().map(entry).collect::<Vec<_>>(),
                 "assumed": wish.flows.assumed,
                 "without_members": wish.flows.without_members,
+                "lints": lints,
                 "warnings": warnings.iter().map(|w| w.message()).collect::<Vec<_>>(),
             });
             format!("{value:#}\n")
@@ -42,6 +45,10 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
             let mut out = format!("valid: {clusters}, {}, {flows}\n", count(groups, "group"));
             out.push_str(&text::unopened(&unopened));
             out.push_str(&text::without_members(&wish.flows.without_members));
+            for Lint { cluster, code, message, help } in &lints {
+                let whose = cluster.as_ref().map(|cluster| format!("{cluster}: ")).unwrap_or_default();
+                out.push_str(&line("lint", &format!("{whose}{message} [{code}]"), Some(help)));
+            }
             wish.notes().iter().for_each(|note| out.push_str(&line("note", note, None)));
             out
         }

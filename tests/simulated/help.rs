@@ -5,7 +5,8 @@ use std::process::Stdio;
 use crate::cloud::scene;
 use crate::support::{Ran, Scene};
 
-const COMMANDS: [&str; 7] = ["plan", "apply", "drift", "explain", "validate", "destroy", "completions"];
+const COMMANDS: [&str; 9] =
+    ["plan", "apply", "drift", "explain", "validate", "destroy", "schema", "man", "completions"];
 
 #[track_caller]
 fn assert_fits(ran: &Ran) {
@@ -73,8 +74,61 @@ fn a_misspelt_command_is_told_the_nearest() {
 #[test]
 fn every_shell_gets_its_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ran = anywhere().run(&["completions", shell]).exits(0).says("detailed-exitcode");
+        let ran = anywhere().run(&["completions", shell]).exits(0).says("RSGSYNC_COMPLETE");
         assert_eq!(ran.stderr, "", "{shell}");
+    }
+}
+
+/// What bash is offered for the last of these words.
+fn offered(scene: &Scene, words: &[&str]) -> Vec<String> {
+    let mut command = scene.command(&[&["--", "rsgsync"], words].concat());
+    command.env("RSGSYNC_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", words.len().to_string()).env("_CLAP_IFS", "\n");
+    let output = command.output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn completions_know_flags_and_the_names_of_the_inventory() {
+    let scene = scene("");
+    scene.write("cluster.yaml", include_str!("../../examples/quickstart.yaml"));
+    assert_eq!(offered(&scene, &["pl"]), ["plan"]);
+    assert_eq!(offered(&scene, &["plan", "--detailed"]), ["--detailed-exitcode"]);
+    assert_eq!(offered(&scene, &["plan", "--cluster", ""]), ["legacy", "mgmt", "prod"]);
+    assert_eq!(offered(&scene, &["explain", "--from", "prod/e"]), ["prod/etcd"]);
+    assert_eq!(offered(&scene, &["explain", "--to", "office"]), Vec::<String>::new());
+    assert!(offered(&scene, &["profile", "show", "rke2"]).contains(&"rke2-windows".to_owned()));
+    scene.write(
+        "other.yaml",
+        include_str!("../../examples/quickstart.yaml").replace("  mgmt:", "  hq:").replace("mgmt", "hq"),
+    );
+    assert_eq!(offered(&scene, &["plan", "-i", "other.yaml", "--cluster", "h"]), ["hq"]);
+    scene.write("cluster.yaml", "version: 1\n  spoilt");
+    assert_eq!(offered(&scene, &["plan", "--cluster", ""]), Vec::<String>::new(), "nothing to offer, and nothing said");
+}
+
+#[test]
+fn manual_pages_are_written_for_every_command() {
+    let scene = anywhere();
+    scene.run(&["man"]).exits(0).says(".TH rsgsync 1").says("apply");
+    scene.run(&["man", "--out", "pages"]).exits(0);
+    for page in ["rsgsync.1", "rsgsync-plan.1", "rsgsync-apply.1", "rsgsync-profile-show.1"] {
+        assert!(scene.path(&format!("pages/{page}")).exists(), "{page}");
+    }
+    scene.write("file", "");
+    scene.run(&["man", "--out", "file/pages"]).exits(1).complains("can't write the manual pages");
+}
+
+#[test]
+fn the_schemas_in_the_documentation_are_those_that_the_program_prints() {
+    for (arguments, file) in [(&["schema"][..], "inventory"), (&["schema", "--profiles"], "profile")] {
+        let path = format!("{}/docs/{file}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let written = std::fs::read_to_string(&path).unwrap();
+        let printed = anywhere().run(arguments).exits(0).stdout;
+        // A build without a cloud says which build has it, not which keys.
+        if cfg!(all(feature = "aws", feature = "gcp", feature = "openstack")) || file == "profile" {
+            assert!(written == printed, "write it anew: rsgsync {} > docs/{file}.schema.json", arguments.join(" "));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod own;
 mod peer;
 pub(crate) mod problem;
 pub(crate) mod report;
+mod schema;
 mod together;
 pub(crate) mod tree;
 
@@ -24,6 +25,7 @@ use crate::profile::Catalog;
 pub use fields::suggestion;
 pub use model::*;
 pub use problem::{Code, Problem, Problems};
+pub use schema::schema;
 
 /// One file of an inventory.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use super::{Link, Network, PlaceKind, ProviderSpec};
 use crate::name::NetworkName;
 
 const LINKS: [(&str, Link); 3] = [("reference", Link::Reference), ("private", Link::Private), ("public", Link::Public)];
-const QUOTAS: [&str; 5] = ["rules_per_group", "groups", "rules", "resources", "addresses_per_resource"];
+pub(super) const QUOTAS: [&str; 5] = ["rules_per_group", "groups", "rules", "resources", "addresses_per_resource"];
 
 /// Reads `networks.NAME`.
 pub(super) fn network(cx: &Context<'_>, key: &Key, node: &Node) -> Option<Network> {

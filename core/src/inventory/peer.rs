@@ -10,7 +10,7 @@ use super::{Peer, PeerName, SecurityGroup};
 use crate::name::NodeGroupName;
 use crate::rule::Cidr;
 
-const KINDS: [&str; 8] =
+pub(super) const KINDS: [&str; 8] =
     ["cidrs", "cidrs_file", "security_group", "cluster", "prefix_list", "address_group", "tag", "service_account"];
 const HELP: &str = "write `{ cidrs: [203.0.113.0/24] }`, or `cidrs_file`, `security_group`, `cluster`, `prefix_list`, \
                     `address_group`, `tag` or `service_account`";

@@ -5,6 +5,7 @@ mod files;
 mod limits;
 mod own;
 mod right;
+mod schema;
 mod warnings;
 
 use std::path::Path;
