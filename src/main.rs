@@ -78,7 +78,6 @@ fn refuse_format(cli: &Cli) -> Result<(), Failure> {
         Command::Drift(_) => &[Format::Text, Format::Json, Format::Markdown, Format::Html, Format::Chat],
         Command::Render(_) => &[Format::Text],
         _ => &[Format::Text, Format::Json],
-        _ => &[Format::Text, Format::Json],
     };
     let asked = cli.global.format;
     if formats.contains(&asked) {
