@@ -122,6 +122,19 @@ pub enum Command {
     /// Lints change no exit code: peers that nothing is about, exceptions without effect or about to end, SSH or very many ports
     /// open to every address.
     Validate(ValidateArgs),
+    /// Write an inventory for what exists; never overwrites a file, and never writes to a cloud
+    ///
+    /// What was found, what was guessed from it and why stands in the file as comments, beside what only you can know. Correct
+    /// it; then `rsgsync plan` shows what would change, which is nothing where the groups are right.
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  rsgsync init groups --network 'aws: { region: eu-west-1, vpc: vpc-0a1b2c3d }'
+  rsgsync init terraform terraform.tfstate
+  rsgsync init kubeconfig --context prod"
+    )]
+    Init(InitCommand),
     /// Undo a run: bring back the rules that it took away, and remove those that it added
     ///
     /// Everything comes from the journal: no inventory is read. What others have changed since stays as it is and is
@@ -158,6 +171,106 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// `init`.
+#[derive(Debug, Subcommand)]
+pub enum InitCommand {
+    /// From the security groups of an account: which of them look like which roles, by their rules
+    ///
+    /// Groups that let each other in are one cluster, and the profile that explains most of their rules is its. What no row
+    /// of it explains is written under `rules`, so that nothing is lost when a group is taken over. Groups that look like no
+    /// cluster's are listed and left out; name the groups of one cluster with --group to say that they are.
+    #[command(after_help = "\
+Examples:
+  rsgsync init groups --network 'aws: { region: eu-west-1, vpc: vpc-0a1b2c3d }'
+  rsgsync init groups --network 'openstack: { cloud: mycloud }' --group prod-etcd,prod-workers --out -
+  rsgsync init groups --network 'simulated: { state: cloud.json }' --profile rke2 --cluster prod")]
+    Groups(InitGroupsArgs),
+    /// From a Terraform state file: its security groups and their rules; no cloud is called
+    ///
+    /// Reads the state itself (version 4: Terraform 0.12 and newer, OpenTofu), with the security groups of the providers aws
+    /// and openstack and the firewalls of google. Where the network is comes from the state, unless --network says it.
+    #[command(after_help = "\
+Examples:
+  rsgsync init terraform terraform.tfstate
+  terraform state pull > state.json; rsgsync init terraform state.json --group prod-nodes")]
+    Terraform(InitTerraformArgs),
+    /// From a running cluster: its nodes, their roles and addresses, distribution, versions and CNI; only reads
+    ///
+    /// Three lists are asked for: nodes, and the daemon sets and deployments that tell CNI, ingress and Rancher. The rights that
+    /// this needs are in examples/kubernetes/rsgsync-init.yaml. Which security groups the nodes have, no API server knows.
+    #[command(after_help = "\
+Examples:
+  rsgsync init kubeconfig --context prod
+  rsgsync init kubeconfig --kubeconfig rke2.yaml --network 'openstack: { cloud: mycloud }'")]
+    Kubeconfig(InitKubeconfigArgs),
+}
+
+/// What every source has.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The file to make; `-` prints it
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_INVENTORY)]
+    pub out: PathBuf,
+    /// Whose inventory it is: with the cluster's name the mark of what rsgsync makes
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub owner: String,
+    /// The cluster's name [default: what the groups' names begin with, or the context's]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// What runs on the nodes, `rsgsync profile list` shows the names [default: what fits best]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// `init groups`.
+#[derive(Debug, Args)]
+pub struct InitGroupsArgs {
+    /// Where the groups are, as an inventory writes it: 'aws: { region: eu-west-1, vpc: vpc-1 }'
+    #[arg(long, value_name = "PLACE")]
+    pub network: String,
+    /// Only this group, by name or id; may be repeated. All that are named are one cluster's, or those that its Rancher
+    /// manages
+    #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
+    pub groups: Vec<String>,
+    /// What every source has.
+    #[command(flatten)]
+    pub common: InitArgs,
+}
+
+/// `init terraform`.
+#[derive(Debug, Args)]
+pub struct InitTerraformArgs {
+    /// The state file
+    #[arg(value_name = "STATE")]
+    pub state: PathBuf,
+    /// Where the groups are, as an inventory writes it, instead of what the state says
+    #[arg(long, value_name = "PLACE")]
+    pub network: Option<String>,
+    /// Only this group, by name or id; may be repeated
+    #[arg(long = "group", value_name = "NAME", value_delimiter = ',')]
+    pub groups: Vec<String>,
+    /// What every source has.
+    #[command(flatten)]
+    pub common: InitArgs,
+}
+
+/// `init kubeconfig`.
+#[derive(Debug, Args)]
+pub struct InitKubeconfigArgs {
+    /// The kubeconfig [default: $KUBECONFIG, then ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Its context [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Where the cluster's security groups are, as an inventory writes it [default: a simulated cloud, to be replaced]
+    #[arg(long, value_name = "PLACE")]
+    pub network: Option<String>,
+    /// What every source has.
+    #[command(flatten)]
+    pub common: InitArgs,
 }
 
 /// Which groups, and what may happen to them.

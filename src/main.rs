@@ -57,6 +57,7 @@ async fn run(cli: &Cli) -> Result<Exit, Failure> {
         Command::Drift(args) => commands::drift::run(&context, args).await,
         Command::Prove(args) => commands::prove::run(&context, args),
         Command::Validate(args) => commands::validate::run(&context, args),
+        Command::Init(source) => commands::init::run(&context, source).await,
         Command::Destroy(args) => commands::destroy::run(&context, args).await,
         Command::Rollback(args) => commands::rollback::run(&context, args).await,
         Command::Explain(args) => commands::explain::run(&context, args).await,

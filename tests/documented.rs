@@ -24,6 +24,19 @@ fn files(folder: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The words of a command: what stands between single quotes is one.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in command.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(|word| word.trim_matches('"').to_owned()));
+        }
+    }
+    words
+}
+
 /// The arguments of every `rsgsync` that a text tells to run: what is set off as code, or runs in a file.
 fn commands(path: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(path).expect("a text");
@@ -34,8 +47,7 @@ fn commands(path: &Path) -> Vec<Vec<String>> {
         let line = line.trim_start();
         let command = before.iter().find_map(|prefix| line.strip_prefix(prefix)?.strip_prefix("rsgsync "))?;
         let end = [" >", " 2>", " |", " #", ")", "     ("].iter().filter_map(|mark| command.find(mark)).min();
-        let words = command[..end.unwrap_or(command.len())].split_whitespace();
-        Some(words.map(|word| word.trim_matches('"').to_owned()).collect())
+        Some(words(&command[..end.unwrap_or(command.len())]))
     });
     arguments.collect()
 }

@@ -4,6 +4,7 @@
 #![warn(clippy::float_arithmetic, reason = "ports and addresses are whole numbers: arithmetic is exact")]
 #![warn(clippy::unreachable, clippy::todo, clippy::unimplemented, reason = "no input makes core panic")]
 
+pub mod adopt;
 pub mod describe;
 pub mod desired;
 pub mod diff;

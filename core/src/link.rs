@@ -28,7 +28,7 @@ pub fn scope(desired: &Desired, network: &NetworkName, owner: &Owner, clusters: 
         .collect();
     let peers = peers.into_iter().map(|group| ScopeGroup { group, ownership: Some(Ownership::Exclusive) });
     let groups = managed.chain(peers).collect();
-    Scope { owner: owner.clone(), clusters: clusters.clone(), groups, marked: true }
+    Scope { owner: owner.clone(), clusters: clusters.clone(), groups, marked: true, whole: false }
 }
 
 fn peer_groups(network: &DesiredNetwork) -> impl Iterator<Item = Atom> {

@@ -36,9 +36,16 @@ pub struct Scope {
     pub groups: Vec<ScopeGroup>,
     /// Also every group that carries a mark of the owner, whatever its cluster: among them are orphans.
     pub marked: bool,
+    /// Also every other group: what there is to take over.
+    pub whole: bool,
 }
 
 impl Scope {
+    /// Everything that a network has.
+    pub fn whole(owner: Owner) -> Self {
+        Self { owner, clusters: BTreeSet::new(), groups: Vec::new(), marked: true, whole: true }
+    }
+
     /// Whose marks are ours.
     pub fn ours(&self) -> Ours<'_> {
         Ours { owner: &self.owner, clusters: &self.clusters }

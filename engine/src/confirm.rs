@@ -81,6 +81,7 @@ fn scope_of(run: &Run<'_>, additions: &[&Step], made: &Made) -> Scope {
         clusters: Default::default(),
         groups: texts.into_iter().filter_map(group).collect(),
         marked: false,
+        whole: false,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod destroy;
 pub mod drift;
 pub mod explain;
+pub mod init;
 pub mod man;
 pub mod matrix;
 pub mod plan;

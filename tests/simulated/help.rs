@@ -5,8 +5,8 @@ use std::process::Stdio;
 use crate::cloud::scene;
 use crate::support::{Ran, Scene};
 
-const COMMANDS: [&str; 9] =
-    ["plan", "apply", "drift", "explain", "validate", "destroy", "schema", "man", "completions"];
+const COMMANDS: [&str; 10] =
+    ["plan", "apply", "drift", "explain", "init", "validate", "destroy", "schema", "man", "completions"];
 
 #[track_caller]
 fn assert_fits(ran: &Ran) {

@@ -9,6 +9,7 @@ mod explain;
 mod faults;
 mod help;
 mod html;
+mod init;
 mod journals;
 mod journey;
 mod limits;

@@ -69,7 +69,10 @@ pub fn rollback_scopes(saved: &Saved, begun: &Begun) -> BTreeMap<NetworkName, Sc
             }
         }
         let (owner, clusters) = (saved.owner().clone(), saved.clusters());
-        (network.clone(), Scope { owner, clusters, groups: groups.into_values().collect(), marked: false })
+        (
+            network.clone(),
+            Scope { owner, clusters, groups: groups.into_values().collect(), marked: false, whole: false },
+        )
     };
     networks.into_iter().map(scope).collect()
 }

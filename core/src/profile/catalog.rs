@@ -59,7 +59,7 @@ const SHIPPED: &[(&str, &str)] = &shipped![
 ];
 
 /// The product whose versions `rancher_version` is one of.
-const PICKED_BY: &str = "rancher";
+pub(crate) const PICKED_BY: &str = "rancher";
 
 /// Why a name and version pick no profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

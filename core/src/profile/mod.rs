@@ -16,6 +16,7 @@ use crate::flow::Reason;
 use crate::rule::Cidr;
 use crate::traffic::PortRange;
 
+pub(crate) use catalog::PICKED_BY;
 pub use catalog::{Catalog, PickError};
 pub(crate) use file::{Draft, Words, read};
 pub use schema::schema;

@@ -48,7 +48,7 @@ impl Aws {
                 SecurityGroup::Id(id) => ids.insert(id.as_str()),
             };
         }
-        let whole = names.len() > FILTER_VALUES;
+        let whole = scope.whole || names.len() > FILTER_VALUES;
         let marked = scope.marked && !whole;
         // Nearly all of ours come with their marks: the rest is asked for by name, where there is a rest.
         let mut listed = if marked { self.list_marked(&scope.owner, vpc).await? } else { Vec::new() };
@@ -56,7 +56,7 @@ impl Aws {
         let unseen: BTreeSet<&str> = names.iter().copied().filter(|name| !seen.contains(name)).collect();
         listed.extend(self.list_named(&unseen, whole, vpc).await?);
         let in_vpc = whole.then(|| u32::try_from(listed.len()).unwrap_or(u32::MAX));
-        if !names.is_empty() && listed.is_empty() {
+        if (scope.whole || !names.is_empty()) && listed.is_empty() {
             self.check_vpc_exists().await?;
         }
         let is_named = |group: &ListedGroup| group.group_name().is_some_and(|name| names.contains(name));
@@ -65,7 +65,8 @@ impl Aws {
         let by_id = self.list_by_id(&ids).await?;
         by_id.iter().try_for_each(|group| self.check_vpc_of(group, vpc))?;
         let of_owner = |group: &ListedGroup| {
-            scope.marked && translate::group_marks(group.tags()).iter().any(|m| m.mark.owner == scope.owner)
+            let ours = || translate::group_marks(group.tags()).iter().any(|m| m.mark.owner == scope.owner);
+            scope.whole || scope.marked && ours()
         };
         let marked = others.into_iter().filter(of_owner);
         let mut known: HashSet<String> = found.iter().filter_map(|group| group.group_id.clone()).collect();
@@ -79,7 +80,7 @@ impl Aws {
 
     /// The groups of these names, or with `whole` all of the VPC.
     async fn list_named(&self, names: &BTreeSet<&str>, whole: bool, vpc: &Vpc) -> Result<Vec<ListedGroup>, CloudError> {
-        if names.is_empty() {
+        if names.is_empty() && !whole {
             return Ok(Vec::new());
         }
         let mut filters = vec![filter("vpc-id", [vpc.id.clone()])];

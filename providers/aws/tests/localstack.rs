@@ -75,6 +75,7 @@ impl Lab {
             clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
             groups: groups.iter().map(group).collect(),
             marked: false,
+            whole: false,
         };
         self.aws.observe(&scope, &mut self.atoms).await.unwrap()
     }
@@ -331,6 +332,7 @@ async fn an_unknown_vpc_is_an_error_with_awss_code() {
         clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
         groups: vec![group],
         marked: false,
+        whole: false,
     };
     let error = aws.observe(&scope, &mut Atoms::new()).await.unwrap_err();
     assert!(error.message.starts_with("InvalidVpcID.NotFound: "), "{}", error.message);

@@ -137,8 +137,10 @@ fn groups(of_network: &[&Firewall], scope: &Scope, atoms: &mut Atoms) -> Result<
     }
     let asked: BTreeSet<&str> = scope.groups.iter().map(|asked| asked.group.as_str()).collect();
     let ours = |read: &Read<'_>| read.marks.iter().any(|found| found.mark.owner == scope.owner);
-    by_group
-        .retain(|name, reads| !reads.is_empty() && (asked.contains(name) || scope.marked && reads.iter().any(ours)));
+    by_group.retain(|name, reads| {
+        let matters = scope.whole || asked.contains(name) || scope.marked && reads.iter().any(ours);
+        !reads.is_empty() && matters
+    });
     let mut groups = Vec::with_capacity(by_group.len());
     for (name, mut reads) in by_group {
         reads.sort_by(|a, b| a.firewall.name.cmp(&b.firewall.name));

@@ -128,6 +128,9 @@ fn wanted<'a>(scope: &Scope, listed: &'a [Group]) -> Result<BTreeSet<&'a str>, C
         by_name.entry(&group.name).or_default().push(&group.id);
     }
     let mut wanted = BTreeSet::new();
+    if scope.whole {
+        wanted.extend(by_name.values().flatten());
+    }
     for asked in &scope.groups {
         match &asked.group {
             SecurityGroup::Name(name) => match by_name.get(name.as_str()).map_or(&[] as &[&str], Vec::as_slice) {

@@ -20,7 +20,7 @@ impl Simulated {
         let found = self.call(about, |world| {
             let asked = scope.groups.iter().filter_map(|group| world.find(group.group.as_str()));
             let of_owner = |group: &&Group| marks_of_group(&group.tags).iter().any(|m| m.mark.owner == scope.owner);
-            let marked = world.groups().filter(|_| scope.marked).filter(of_owner);
+            let marked = world.groups().filter(|group| scope.whole || scope.marked && of_owner(group));
             let usage =
                 Usage { groups: saturated(world.groups().count()), rules: saturated(world.rules()), resources: None };
             Ok((asked.chain(marked).cloned().collect::<Vec<Group>>(), usage))

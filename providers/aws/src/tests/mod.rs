@@ -56,6 +56,7 @@ fn owned_scope<'a>(groups: impl IntoIterator<Item = (&'a str, Option<Ownership>)
         clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
         groups: groups.into_iter().map(group).collect(),
         marked: false,
+        whole: false,
     }
 }
 

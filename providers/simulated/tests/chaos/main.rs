@@ -143,6 +143,7 @@ async fn planned(cloud: &Simulated, scenario: &Scenario) -> Result<Plan, End> {
         clusters: inventory.clusters.keys().cloned().collect(),
         groups: GROUPS.map(|name| ScopeGroup { group: SecurityGroup::parse(name).unwrap(), ownership: None }).into(),
         marked: false,
+        whole: false,
     };
     let (network, stop) = (network(), StopSignal::new());
     let observed = observe(&network, cloud, &scope, &mut part.atoms, patient().patience, &(), &stop).await;

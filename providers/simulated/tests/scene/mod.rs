@@ -152,6 +152,7 @@ pub async fn observe(cloud: &Simulated, groups: &[(&str, Option<Ownership>)]) ->
         clusters: ["prod"].iter().filter_map(|c| rsgsync_core::name::ClusterName::new(c).ok()).collect(),
         groups: groups.collect(),
         marked: false,
+        whole: false,
     };
     let mut atoms = Atoms::new();
     let observed = cloud.observe(&scope, &mut atoms).await.unwrap();

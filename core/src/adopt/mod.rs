@@ -1,0 +1,191 @@
+//! What exists becomes an inventory: groups are recognised by their rules, and what no row explains becomes a rule of its own.
+
+mod compare;
+mod evidence;
+mod leftover;
+mod peers;
+mod search;
+#[cfg(test)]
+mod tests;
+mod together;
+pub mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use crate::inventory::{Inventory, Network};
+use crate::name::{ClusterName, NodeGroupName, Owner};
+use crate::observed::{Observed, ObservedGroup};
+use crate::pack::Pack;
+use crate::profile::Catalog;
+use crate::rule::Atoms;
+use crate::traffic::Traffic;
+use crate::writer::of_group;
+
+use compare::Case;
+
+pub use evidence::undecided;
+pub use together::slug;
+
+/// What is to be taken over.
+pub struct Found<'a> {
+    /// Whose the inventory will be.
+    pub owner: Owner,
+    /// Where the groups are.
+    pub network: Network,
+    /// The groups of the network.
+    pub observed: &'a Observed,
+    /// The names that its rules point into.
+    pub atoms: &'a Atoms,
+    /// What the network's cloud can say.
+    pub pack: &'a dyn Pack,
+    /// The profiles to compare with.
+    pub catalog: &'a Catalog,
+    /// Today.
+    pub today: Date,
+    /// Names or ids of the groups that are a cluster's; empty: all groups are looked at, and those that look like none are
+    /// left out.
+    pub only: BTreeSet<String>,
+    /// The profile; `None`: the one that explains most.
+    pub profile: Option<String>,
+    /// The name of the only cluster, or the beginning of the names of several.
+    pub cluster: Option<ClusterName>,
+}
+
+/// An inventory of what was found, and why it says what it says.
+#[derive(Debug, Clone)]
+pub struct Adoption {
+    /// Nothing that it says takes away what was found, but for `guarded`.
+    pub inventory: Inventory,
+    /// What speaks for each cluster.
+    pub evidence: BTreeMap<ClusterName, Evidence>,
+    /// Groups that are in no cluster, by name, and why not; sorted.
+    pub left_out: Vec<(String, String)>,
+    /// Rules of the cloud that the inventory does not take over, since a guard forbids them.
+    pub guarded: Vec<Guarded>,
+}
+
+/// A rule of the cloud that a guard forbids.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Guarded {
+    /// The group's cluster.
+    pub cluster: ClusterName,
+    /// The group.
+    pub group: NodeGroupName,
+    /// From where.
+    pub from: String,
+    /// On what.
+    pub traffic: Traffic,
+    /// The guard's name.
+    pub guard: Arc<str>,
+}
+
+/// What speaks for a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Rules that are missing, over all groups.
+    pub missing: usize,
+    /// What the explanation leaves open, as a number to compare with `others`; 0: nothing.
+    pub cost: usize,
+    /// Other profiles, with how much each leaves open; the nearest first.
+    pub others: Vec<(String, usize)>,
+    /// By group.
+    pub groups: BTreeMap<NodeGroupName, GroupEvidence>,
+    /// Options that are set, with the rows that are open because of them.
+    pub options: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    /// Options that nobody knows, with the rows that hang on them.
+    pub undecided: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+}
+
+/// What speaks for a group's roles.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupEvidence {
+    /// Rows whose traffic is wholly open from where the profile wants it, sorted.
+    pub open: Vec<Arc<str>>,
+    /// Rows of which something is missing, sorted.
+    pub missing: Vec<Arc<str>>,
+    /// How many of its rules no row explains.
+    pub unexplained: usize,
+}
+
+/// Why nothing can be taken over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdoptError {
+    /// No group has that name or id.
+    #[error("network `{network}` has no group `{group}`")]
+    NoSuchGroup {
+        /// The network.
+        network: String,
+        /// The name.
+        group: String,
+    },
+    /// Nothing looks like a cluster.
+    #[error("none of the {0} groups looks like a cluster's")]
+    NothingRecognised(usize),
+    /// The profile is none.
+    #[error(transparent)]
+    Profile(#[from] crate::profile::PickError),
+}
+
+impl AdoptError {
+    /// What to do next.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NoSuchGroup { .. } => "give names or ids as the cloud lists them".to_owned(),
+            Self::NothingRecognised(_) => {
+                "name the groups of one cluster with --group and what runs on it with --profile; `rsgsync profile list` \
+                 shows the profiles"
+                    .to_owned()
+            }
+            Self::Profile(_) => "`rsgsync profile list` shows the names".to_owned(),
+        }
+    }
+}
+
+/// Works out the inventory of what was found.
+///
+/// Errors when a group that was asked for isn't there, and when no group looks like a cluster's.
+pub fn adopt(found: &Found<'_>) -> Result<Adoption, AdoptError> {
+    let (candidates, left_out) = candidates(found)?;
+    let count = candidates.len();
+    let case = Case::new(found);
+    let mut adoption = together::clusters(&case, candidates, left_out)?;
+    if adoption.inventory.clusters.is_empty() {
+        return Err(AdoptError::NothingRecognised(count));
+    }
+    for name in adoption.inventory.clusters.keys().cloned().collect::<Vec<_>>() {
+        peers::define(&case, &mut adoption.inventory, &name);
+    }
+    evidence::collect(&case, &mut adoption);
+    leftover::take_over(&case, &mut adoption);
+    Ok(adoption)
+}
+
+type LeftOut = Vec<(String, String)>;
+
+/// The groups that may be a cluster's, and those that can't.
+fn candidates<'a>(found: &Found<'a>) -> Result<(Vec<&'a ObservedGroup>, LeftOut), AdoptError> {
+    let groups = &found.observed.groups;
+    for word in &found.only {
+        if !groups.iter().any(|g| g.name.as_str() == word || g.id.as_str() == word) {
+            return Err(AdoptError::NoSuchGroup { network: found.network.name.to_string(), group: word.clone() });
+        }
+    }
+    if !found.only.is_empty() {
+        let asked = |g: &&ObservedGroup| found.only.contains(g.name.as_str()) || found.only.contains(g.id.as_str());
+        return Ok((groups.iter().filter(asked).collect(), Vec::new()));
+    }
+    let (mut candidates, mut left_out) = (Vec::new(), Vec::new());
+    for group in groups {
+        if let Some(mark) = group.marks.first() {
+            left_out.push((group.name.to_string(), format!("rsgsync has it already, as {}", mark.mark)));
+        } else if let Some(writer) = of_group(group.name.as_str()).filter(|writer| writer.rules.is_empty()) {
+            left_out.push((group.name.to_string(), format!("it is another's: {}", writer.why)));
+        } else {
+            candidates.push(group);
+        }
+    }
+    Ok((candidates, left_out))
+}

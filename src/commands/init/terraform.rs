@@ -1,0 +1,359 @@
+//! `rsgsync init terraform`: from the security groups of a Terraform state file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use rsgsync_core::name::{GroupId, GroupName};
+use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule};
+use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site};
+use rsgsync_core::rule::{Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
+use rsgsync_core::traffic::{PortRange, Protocol, Traffic};
+use serde_json::Value;
+
+use super::{Read, adopted, folder, network};
+use crate::args::InitTerraformArgs;
+use crate::commands::{Context, Exit};
+use crate::failure::Failure;
+
+/// Reads a state file, and writes an inventory of the groups in it that look like a cluster's.
+pub fn run(context: &Context<'_>, args: &InitTerraformArgs) -> Result<Exit, Failure> {
+    let asked = args.common.check()?;
+    let mut found = State::read(&args.state)?.groups;
+    let named = |group: &Found| args.groups.contains(&group.name) || args.groups.contains(&group.id);
+    let places: BTreeSet<&String> =
+        found.iter().filter(|g| args.groups.is_empty() || named(g)).map(|group| &group.place).collect();
+    let place = match places.iter().collect::<Vec<_>>()[..] {
+        [] => return Err(nothing(&args.state)),
+        [place] => (*place).clone(),
+        _ => {
+            let places: Vec<String> = places.iter().map(|place| format!("`{place}`")).collect();
+            let message = format!("{} has groups of several networks: {}", args.state.display(), places.join(", "));
+            return Err(Failure::new(message, "name the groups of one of them with --group"));
+        }
+    };
+    found.retain(|group| group.place == place);
+    let (written, _) = network(args.network.as_ref().unwrap_or(&place), context, folder(&args.common.out))?;
+    let words = Words::of(&place);
+    let mut atoms = Atoms::new();
+    let observed = observed(&found, &mut atoms)?;
+    let read = Read { network: written, observed: &observed, atoms: &atoms, pack: &words, only: &args.groups };
+    adopted(context, &args.common, asked, read)
+}
+
+fn nothing(path: &Path) -> Failure {
+    let message = format!("{} has no security group that was asked for", path.display());
+    let help = "it is read for aws_security_group, openstack_networking_secgroup_v2 and google_compute_firewall, and their \
+                rules; `rsgsync init groups` reads the cloud itself";
+    Failure::new(message, help)
+}
+
+/// The groups of a state file.
+struct State {
+    groups: Vec<Found>,
+}
+
+/// A group with its rules.
+struct Found {
+    name: String,
+    id: String,
+    description: String,
+    /// Where it is, as an inventory writes it.
+    place: String,
+    rules: Vec<(Direction, Traffic, Source, String)>,
+}
+
+/// Who is at the other end of a rule.
+enum Source {
+    Range(Cidr),
+    Opaque(PeerKind, String, Family),
+}
+
+impl State {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let again = "give a state file as `terraform state pull > state.json` writes it";
+        let bytes = std::fs::read(path).map_err(|e| Failure::new(format!("can't read {shown}: {e}"), again))?;
+        let state: Value = serde_json::from_slice(&bytes)
+            .map_err(|e| Failure::new(format!("{shown} is no Terraform state: {e}"), again))?;
+        if state.get("format_version").is_some() {
+            let message = format!("{shown} is what `terraform show -json` prints, not a state");
+            return Err(Failure::new(message, again));
+        }
+        if state.get("backend").is_some() {
+            let message = format!("{shown} only says in which backend the state is");
+            return Err(Failure::new(message, again));
+        }
+        match state.get("version").and_then(Value::as_u64) {
+            Some(4) => {}
+            Some(version) => {
+                let message = format!("{shown} is a state of version {version}; this rsgsync reads version 4");
+                return Err(Failure::new(message, "Terraform 0.12 and newer, and OpenTofu, write version 4"));
+            }
+            None => return Err(Failure::new(format!("{shown} is no Terraform state: it has no version"), again)),
+        }
+        let mut parts = Parts::default();
+        for resource in list(&state, "resources").filter(|r| text(r, "mode") == "managed") {
+            for attributes in list(resource, "instances").filter_map(|instance| instance.get("attributes")) {
+                parts.take(text(resource, "type"), attributes);
+            }
+        }
+        Ok(parts.into_state())
+    }
+}
+
+/// What is known while the resources are read: their order says nothing.
+#[derive(Default)]
+struct Parts {
+    groups: BTreeMap<String, Found>,
+    rules: Vec<(String, (Direction, Traffic, Source, String))>,
+}
+
+impl Parts {
+    fn take(&mut self, kind: &str, at: &Value) {
+        match kind {
+            "aws_security_group" => self.aws_group(at),
+            "aws_security_group_rule" => {
+                let direction = if text(at, "type") == "egress" { Direction::Egress } else { Direction::Ingress };
+                self.aws_rules(text(at, "security_group_id"), direction, at);
+            }
+            "aws_vpc_security_group_ingress_rule" => self.aws_rule(Direction::Ingress, at),
+            "aws_vpc_security_group_egress_rule" => self.aws_rule(Direction::Egress, at),
+            "openstack_networking_secgroup_v2" => {
+                let region = text(at, "region");
+                let place = if region.is_empty() { "{}".to_owned() } else { format!("{{ region: {region:?} }}") };
+                self.group(at, format!("openstack: {place}"));
+            }
+            "openstack_networking_secgroup_rule_v2" => self.openstack_rule(at),
+            "google_compute_firewall" => self.firewall(at),
+            _ => {}
+        }
+    }
+
+    fn group(&mut self, at: &Value, place: String) {
+        let (id, name) = (text(at, "id").to_owned(), text(at, "name").to_owned());
+        let description = text(at, "description").to_owned();
+        self.groups.insert(id.clone(), Found { name, id, description, place, rules: Vec::new() });
+    }
+
+    fn aws_group(&mut self, at: &Value) {
+        let region = text(at, "arn").split(':').nth(3).unwrap_or_default();
+        let keys = [("region", region), ("vpc", text(at, "vpc_id")), ("account", text(at, "owner_id"))];
+        let keys: Vec<String> = keys
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| format!("{key}: {value:?}"))
+            .collect();
+        self.group(at, format!("aws: {{ {} }}", keys.join(", ")));
+        for (key, direction) in [("ingress", Direction::Ingress), ("egress", Direction::Egress)] {
+            for rule in list(at, key) {
+                self.aws_rules(text(at, "id"), direction, rule);
+            }
+        }
+    }
+
+    /// A rule of several sources.
+    fn aws_rules(&mut self, group: &str, direction: Direction, at: &Value) {
+        let Some(traffic) = traffic(text(at, "protocol"), number(at, "from_port"), number(at, "to_port")) else {
+            return;
+        };
+        let mut sources: Vec<Source> = Vec::new();
+        for key in ["cidr_blocks", "ipv6_cidr_blocks"] {
+            sources.extend(texts(at, key).filter_map(Cidr::parse).map(Source::Range));
+        }
+        sources.extend(texts(at, "prefix_list_ids").map(|id| both(PeerKind::PrefixList, id)));
+        sources.extend(texts(at, "security_groups").map(|id| both(PeerKind::Group, id)));
+        let source = text(at, "source_security_group_id");
+        sources.extend((!source.is_empty() && source != group).then(|| both(PeerKind::Group, source)));
+        let itself = at.get("self").and_then(Value::as_bool) == Some(true) || source == group && !group.is_empty();
+        sources.extend(itself.then(|| both(PeerKind::Group, group)));
+        for source in sources {
+            self.rules.push((group.to_owned(), (direction, traffic, source, text(at, "description").to_owned())));
+        }
+    }
+
+    /// A rule of one source.
+    fn aws_rule(&mut self, direction: Direction, at: &Value) {
+        let Some(traffic) = traffic(text(at, "ip_protocol"), number(at, "from_port"), number(at, "to_port")) else {
+            return;
+        };
+        let group = text(at, "security_group_id");
+        let range = [text(at, "cidr_ipv4"), text(at, "cidr_ipv6")].into_iter().find_map(Cidr::parse).map(Source::Range);
+        let of = |kind, key| Some(text(at, key)).filter(|id| !id.is_empty()).map(|id| both(kind, id));
+        let source = range.or_else(|| of(PeerKind::PrefixList, "prefix_list_id"));
+        let Some(source) = source.or_else(|| of(PeerKind::Group, "referenced_security_group_id")) else { return };
+        self.rules.push((group.to_owned(), (direction, traffic, source, text(at, "description").to_owned())));
+    }
+
+    fn openstack_rule(&mut self, at: &Value) {
+        let family = if text(at, "ethertype") == "IPv6" { Family::Ipv6 } else { Family::Ipv4 };
+        let direction = if text(at, "direction") == "egress" { Direction::Egress } else { Direction::Ingress };
+        // The provider writes 0 where a rule has no ports.
+        let port = |key| number(at, key).filter(|port| *port > 0);
+        let word = match text(at, "protocol") {
+            "" => "all",
+            "ipv6-icmp" => "icmpv6",
+            "icmp" if family == Family::Ipv6 => "icmpv6",
+            word => word,
+        };
+        let Some(traffic) = traffic(word, port("port_range_min"), port("port_range_max")) else { return };
+        let of = |kind, key| {
+            Some(text(at, key)).filter(|id| !id.is_empty()).map(|id| Source::Opaque(kind, id.to_owned(), family))
+        };
+        let everyone = if family == Family::Ipv6 { Cidr::ANY_V6 } else { Cidr::ANY_V4 };
+        let source = of(PeerKind::Group, "remote_group_id")
+            .or_else(|| of(PeerKind::AddressGroup, "remote_address_group_id"))
+            .unwrap_or_else(|| Source::Range(Cidr::parse(text(at, "remote_ip_prefix")).unwrap_or(everyone)));
+        let description = text(at, "description").to_owned();
+        self.rules.push((text(at, "security_group_id").to_owned(), (direction, traffic, source, description)));
+    }
+
+    /// A firewall is of a group where its only target is that tag or account.
+    fn firewall(&mut self, at: &Value) {
+        let tags: Vec<&str> = texts(at, "target_tags").collect();
+        let accounts: Vec<&str> = texts(at, "target_service_accounts").collect();
+        let group = match (&tags[..], &accounts[..]) {
+            ([one], []) | ([], [one]) => (*one).to_owned(),
+            _ => return,
+        };
+        if at.get("disabled").and_then(Value::as_bool) == Some(true) || list(at, "deny").next().is_some() {
+            return;
+        }
+        let network = text(at, "network").rsplit('/').next().unwrap_or_default();
+        let place = format!("gcp: {{ project: {:?}, network: {network:?} }}", text(at, "project"));
+        let (name, id) = (group.clone(), group.clone());
+        let (description, rules) = (String::new(), Vec::new());
+        self.groups.entry(group.clone()).or_insert(Found { name, id, description, place, rules });
+        let egress = text(at, "direction") == "EGRESS";
+        let (direction, ranges) =
+            if egress { (Direction::Egress, "destination_ranges") } else { (Direction::Ingress, "source_ranges") };
+        for allowed in list(at, "allow") {
+            let ports: Vec<&str> = texts(allowed, "ports").collect();
+            let ends = ports.iter().map(|port| port.split_once('-').unwrap_or((port, port)));
+            let ends: Vec<_> = ends.map(|(from, to)| (from.parse().ok(), to.parse().ok())).collect();
+            let ends = if ends.is_empty() { vec![(None, None)] } else { ends };
+            for traffic in ends.into_iter().filter_map(|(from, to)| traffic(text(allowed, "protocol"), from, to)) {
+                let mut sources: Vec<Source> = texts(at, ranges).filter_map(Cidr::parse).map(Source::Range).collect();
+                sources.extend(texts(at, "source_tags").map(|tag| both(PeerKind::Group, tag)));
+                sources.extend(texts(at, "source_service_accounts").map(|a| both(PeerKind::ServiceAccount, a)));
+                let description = text(at, "description");
+                self.rules.extend(
+                    sources
+                        .into_iter()
+                        .map(|source| (group.clone(), (direction, traffic, source, description.to_owned()))),
+                );
+            }
+        }
+    }
+
+    fn into_state(mut self) -> State {
+        for (group, rule) in self.rules {
+            if let Some(group) = self.groups.get_mut(&group) {
+                group.rules.push(rule);
+            }
+        }
+        State { groups: self.groups.into_values().collect() }
+    }
+}
+
+fn both(kind: PeerKind, id: &str) -> Source {
+    Source::Opaque(kind, id.to_owned(), Family::Both)
+}
+
+/// Traffic as the providers write it: ports of 0 and 65535 or none are all, ICMP has its type and code in them.
+fn traffic(protocol: &str, from: Option<i64>, to: Option<i64>) -> Option<Traffic> {
+    let protocol = Protocol::parse(if protocol.is_empty() { "all" } else { protocol })?;
+    let number = |n: Option<i64>| n.filter(|n| *n >= 0).and_then(|n| u8::try_from(n).ok());
+    if protocol.is_icmp() {
+        let v6 = protocol == Protocol::parse("icmpv6")?;
+        return Some(Traffic::icmp(v6, number(from), number(from).and(number(to))));
+    }
+    match (from, to) {
+        (Some(from), to) if protocol.has_ports() && from >= 0 => {
+            let ports = PortRange::new(u16::try_from(from).ok()?, u16::try_from(to.unwrap_or(from)).ok()?)?;
+            Some(Traffic::on_ports(protocol, ports))
+        }
+        _ => Some(Traffic::whole(protocol)),
+    }
+}
+
+fn text<'a>(at: &'a Value, key: &str) -> &'a str {
+    at.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn number(at: &Value, key: &str) -> Option<i64> {
+    at.get(key).and_then(Value::as_i64)
+}
+
+fn list<'a>(at: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    at.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn texts<'a>(at: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
+    list(at, key).filter_map(Value::as_str)
+}
+
+/// The groups as a cloud would list them.
+fn observed(found: &[Found], atoms: &mut Atoms) -> Result<Observed, Failure> {
+    let odd = |error: rsgsync_core::name::NameError| Failure::new(error.to_string(), "correct the state file");
+    let mut groups = Vec::new();
+    for Found { name, id, description, place: _, rules } in found {
+        let mut seen: BTreeSet<Rule> = BTreeSet::new();
+        let mut listed = Vec::new();
+        for (direction, traffic, source, description) in rules {
+            let peer = match source {
+                Source::Range(cidr) => RulePeer::Addresses(*cidr),
+                Source::Opaque(kind, text, family) => RulePeer::Opaque(*kind, atoms.intern(text), *family),
+            };
+            let rule = Rule { direction: *direction, peer, traffic: *traffic };
+            // A rule of its own stands in its group's attributes as well.
+            if seen.insert(rule) {
+                listed.push(ObservedRule { description: description.clone(), ..ObservedRule::plain(rule) });
+            }
+        }
+        groups.push(ObservedGroup {
+            atom: atoms.intern(id),
+            id: GroupId::new(id).map_err(odd)?,
+            name: GroupName::new(name).map_err(odd)?,
+            description: description.clone(),
+            marks: Vec::new(),
+            revision: None,
+            rules: listed,
+            resources: Vec::new(),
+        });
+    }
+    groups.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Observed { groups, ..Observed::default() })
+}
+
+/// What the rules of a state's cloud can say; it makes no calls.
+struct Words(Dialect);
+
+impl Words {
+    fn of(place: &str) -> Self {
+        Self(Dialect {
+            references_match_both: !place.starts_with("openstack"),
+            default_rules: Vec::new(),
+            description_alphabet: None,
+            description_length: 255,
+            marks_in_description: false,
+            quota: QuotaCount::All,
+            delete_cascades: false,
+            updates_descriptions: false,
+            groups_are_implicit: place.starts_with("gcp"),
+        })
+    }
+}
+
+impl Pack for Words {
+    fn dialect(&self) -> &Dialect {
+        &self.0
+    }
+
+    fn pack(&self, _: &GroupChanges, _: &Site<'_>) -> Vec<Call> {
+        Vec::new()
+    }
+
+    fn reference(&self, group: &str) -> PeerKind {
+        if self.0.groups_are_implicit && group.contains('@') { PeerKind::ServiceAccount } else { PeerKind::Group }
+    }
+}
