@@ -1,6 +1,6 @@
 //! What README, docs and examples tell people to type is what the program takes; permissions are those of the calls made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -191,4 +191,85 @@ fn the_roles_for_google_cloud_allow_the_calls_that_are_made_and_no_other() {
             "docs/gcp.md: {method}"
         );
     }
+}
+
+/// What `--help` says, with these words before it.
+fn help(words: &[&str]) -> String {
+    let mut command = Command::cargo_bin("rsgsync").expect("the program is built");
+    let output = command.args(words).arg("--help").env_remove("RSGSYNC_INVENTORY").env("COLUMNS", "100").output();
+    let output = output.expect("it runs");
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The commands that a help lists.
+fn listed(help: &str) -> Vec<&str> {
+    let list = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
+    let names = list.lines().take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
+}
+
+/// The help of a command and of all that is below it, as a chapter each.
+fn chapters(words: &[&str], out: &mut String) {
+    let help = help(words);
+    let lines: String = help.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    let title = [&["rsgsync"], words].concat().join(" ");
+    out.push_str(&format!("\n## {title}\n\n```text\n{}\n```\n", lines.trim_end()));
+    for name in listed(&help) {
+        chapters(&[words, &[name]].concat(), out);
+    }
+}
+
+#[test]
+fn the_reference_is_what_the_program_says() {
+    let mut expected =
+        "# Every command and flag\n\nAs `--help` tells it; `rsgsync man` makes manual pages of the same.\n".to_owned();
+    chapters(&[], &mut expected);
+    let path = root().join("docs/cli.md");
+    if std::env::var_os("RSGSYNC_WRITE_DOCS").is_some() {
+        fs::write(&path, &expected).expect("a page");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == expected, "docs/cli.md is old: RSGSYNC_WRITE_DOCS=1 cargo test --test documented reference");
+}
+
+/// A flag means the same in every command that has it: it is defined once.
+#[test]
+fn a_flag_is_told_in_the_same_words_everywhere() {
+    let reference = fs::read_to_string(root().join("docs/cli.md")).expect("a page");
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut lines = reference.lines().peekable();
+    while let Some(line) = lines.next() {
+        let flag = line.trim_start();
+        if !flag.starts_with('-') || !line.starts_with("  ") {
+            continue;
+        }
+        let (flag, rest) = flag.split_once("  ").unwrap_or((flag, ""));
+        let text = if rest.is_empty() { lines.peek().map_or("", |next| next.trim()) } else { rest.trim() };
+        told.entry(flag.to_owned()).or_default().insert(text.to_owned());
+    }
+    assert!(told.len() > 30, "{} flags", told.len());
+    for flag in ["--format <FORMAT>", "-i, --inventory <PATH>", "--settle <SECONDS>", "--concurrency <N>", "-y, --yes"]
+    {
+        let texts = &told[flag];
+        assert_eq!(texts.len(), 1, "{flag}: {texts:?}");
+    }
+}
+
+#[test]
+fn every_test_that_the_answers_name_is_there() {
+    let page = fs::read_to_string(root().join("docs/answers.md")).expect("a page");
+    let sources = ["tests", "core", "engine", "providers"].map(files).concat();
+    let sources = sources.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let all: String = sources.map(|path| fs::read_to_string(path).expect("a text")).collect();
+    let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.contains('#')).collect();
+    for line in &lines {
+        let tests = line.rsplit(" | ").next().unwrap_or_default();
+        let tests: Vec<&str> = tests.split('`').filter(|name| name.contains('_')).collect();
+        assert!(!tests.is_empty(), "{line}");
+        for test in tests {
+            assert!(all.contains(&format!("fn {test}(")), "there is no test {test}");
+        }
+    }
+    assert!(lines.len() >= 18, "{} lines", lines.len());
 }
