@@ -1,4 +1,5 @@
-//! What README, docs and examples tell people to type is what the program takes; permissions are those of the calls made.
+//! What README, docs and examples tell people to type is what the program takes; the examples are valid, the messages real, and
+//! permissions are those of the calls made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -67,6 +68,64 @@ fn every_command_that_is_told_is_one_that_the_program_takes() {
         }
     }
     assert!(tried > 20, "only {tried} commands were found");
+}
+
+/// Whether a command asks no cloud.
+fn is_offline(arguments: &[String]) -> bool {
+    let offline = ["validate", "matrix", "profile"];
+    offline.contains(&arguments[0].as_str()) || arguments.iter().any(|argument| argument == "--desired")
+}
+
+#[test]
+#[cfg_attr(not(all(feature = "aws", feature = "gcp", feature = "openstack")), ignore = "this build lacks a provider")]
+fn what_the_guide_tells_to_run_without_a_cloud_works_as_it_stands() {
+    let told = commands(&root().join("docs/guide.md"));
+    let offline: Vec<_> = told.into_iter().filter(|arguments| is_offline(arguments)).collect();
+    assert!(offline.len() > 6, "only {} commands were found", offline.len());
+    for arguments in offline {
+        Command::cargo_bin("rsgsync").expect("it is built").current_dir(root()).args(arguments).assert().success();
+    }
+}
+
+#[test]
+#[cfg_attr(not(all(feature = "aws", feature = "gcp", feature = "openstack")), ignore = "this build lacks a provider")]
+fn every_inventory_of_the_examples_is_valid_and_names_its_schema() {
+    let mut tried = 0;
+    for path in files("examples") {
+        let text = fs::read_to_string(&path).expect("an example");
+        if !text.lines().any(|line| line == "version: 1") || !text.lines().any(|line| line == "clusters:") {
+            continue;
+        }
+        let schema = text.strip_prefix("# yaml-language-server: $schema=").and_then(|rest| rest.lines().next());
+        let schema = schema.unwrap_or_else(|| panic!("{} names no schema", path.display()));
+        assert!(path.with_file_name(schema).is_file(), "{}: there is no {schema}", path.display());
+        Command::cargo_bin("rsgsync").expect("it is built").arg("validate").arg("-i").arg(&path).assert().success();
+        tried += 1;
+    }
+    assert!(tried > 6, "only {tried} inventories were found");
+}
+
+/// The messages that a page's tables quote in their first columns, in pieces: what differs from case to case is `…`.
+fn quoted(page: &str) -> Vec<String> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let messages = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).flat_map(|message| message.split('…'));
+    let pieces = messages.map(|piece| piece.trim_matches([' ', ',', '.', ':', ';']));
+    pieces.filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_messages_of_the_troubleshooting_page_are_those_of_the_program() {
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).expect("a page");
+    let folders = ["src", "core/src", "engine/src", "providers"];
+    // A text that goes on in the next line of the source is one text.
+    let joined = |text: String| text.split("\\\n").map(str::trim_start).collect::<String>();
+    let sources: Vec<String> = folders.into_iter().flat_map(sources).map(joined).collect();
+    let of_the_clouds = ["PolicyNotAuthorized"];
+    let quoted = quoted(&page);
+    assert!(quoted.len() > 100, "only {} pieces were found", quoted.len());
+    for piece in quoted.iter().filter(|piece| !of_the_clouds.contains(&piece.as_str())) {
+        assert!(sources.iter().any(|source| source.contains(piece.as_str())), "nothing says `{piece}`");
+    }
 }
 
 #[test]
