@@ -7,6 +7,7 @@ mod contract;
 mod drift;
 mod explain;
 mod faults;
+mod guide;
 mod help;
 mod html;
 mod init;
