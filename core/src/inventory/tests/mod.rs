@@ -5,7 +5,6 @@ mod files;
 mod limits;
 mod own;
 mod right;
-mod schema;
 mod warnings;
 
 use std::path::Path;
