@@ -12,7 +12,7 @@ fn shipped_files() -> Vec<String> {
 }
 
 /// Files of that folder that are no profiles.
-const OTHERS: [&str; 3] = ["guards.yaml", "vocabulary.yaml", "writers.yaml"];
+const OTHERS: [&str; 4] = ["guards.yaml", "lints.yaml", "vocabulary.yaml", "writers.yaml"];
 
 #[test]
 fn every_shipped_profile_is_right_and_has_the_name_it_is_found_by() {
