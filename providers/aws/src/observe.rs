@@ -16,16 +16,27 @@ use crate::vpc::{Vpc, filter, literal};
 
 /// EC2 takes at most so many values in a request's filters ("DescribeSecurityGroups: up to 200 filter values").
 const FILTER_VALUES: usize = 200;
+/// The group that every VPC has and that can't be deleted: where it answers, the VPC exists.
+const DEFAULT_GROUP: &str = "default";
 /// The largest page.
 const PAGE: i32 = 1000;
+
+/// What EC2 lists for a scope.
+struct Listed {
+    /// The groups of the scope that exist, each once.
+    groups: Vec<ListedGroup>,
+    /// How many the VPC has, where it was listed whole.
+    in_vpc: Option<u32>,
+    /// Whose groups they are.
+    account: Option<String>,
+}
 
 impl Aws {
     pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
         self.session.set_owner(&scope.owner);
         let region = self.clients().await?.region.clone();
         let vpc = self.vpc().await?;
-        let (listed, in_vpc) = self.list_asked(scope, vpc).await?;
-        let account = self.account_of(&listed, vpc);
+        let Listed { groups: listed, in_vpc, account } = self.list_asked(scope, vpc).await?;
 
         let mut groups = Vec::with_capacity(listed.len());
         for group in &listed {
@@ -39,8 +50,7 @@ impl Aws {
         Ok(Observed { account, groups, place, identity, limits, usage, ..Observed::default() })
     }
 
-    /// The groups of `scope` that exist, each once; and how many the VPC has, where it was listed whole.
-    async fn list_asked(&self, scope: &Scope, vpc: &Vpc) -> Result<(Vec<ListedGroup>, Option<u32>), CloudError> {
+    async fn list_asked(&self, scope: &Scope, vpc: &Vpc) -> Result<Listed, CloudError> {
         let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
         for asked in &scope.groups {
             match &asked.group {
@@ -53,12 +63,16 @@ impl Aws {
         // Nearly all of ours come with their marks: the rest is asked for by name, where there is a rest.
         let mut listed = if marked { self.list_marked(&scope.owner, vpc).await? } else { Vec::new() };
         let seen: HashSet<&str> = listed.iter().filter_map(ListedGroup::group_name).collect();
-        let unseen: BTreeSet<&str> = names.iter().copied().filter(|name| !seen.contains(name)).collect();
+        let mut unseen: BTreeSet<&str> = names.iter().copied().filter(|name| !seen.contains(name)).collect();
+        if marked && listed.is_empty() && !unseen.is_empty() && unseen.len() < FILTER_VALUES {
+            unseen.insert(DEFAULT_GROUP);
+        }
         listed.extend(self.list_named(&unseen, whole, vpc).await?);
         let in_vpc = whole.then(|| u32::try_from(listed.len()).unwrap_or(u32::MAX));
         if (scope.whole || !names.is_empty()) && listed.is_empty() {
             self.check_vpc_exists().await?;
         }
+        let owner_seen = listed.iter().find_map(|group| group.owner_id.clone());
         let is_named = |group: &ListedGroup| group.group_name().is_some_and(|name| names.contains(name));
         let (mut found, others): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_named);
         self.check_names_are_unique(&found)?;
@@ -75,7 +89,9 @@ impl Aws {
                 found.push(group);
             }
         }
-        Ok((found, in_vpc))
+        let owner_found = found.iter().find_map(|group| group.owner_id.clone());
+        let account = self.place.account.clone().or(owner_found).or(owner_seen).or_else(|| vpc.owner.clone());
+        Ok(Listed { groups: found, in_vpc, account })
     }
 
     /// The groups of these names, or with `whole` all of the VPC.
@@ -205,11 +221,6 @@ impl Aws {
             format!("it is in {of}, but network `{}` is {}", self.place.network, vpc.id),
             "correct the id, or put the cluster into the network that has the group",
         ))
-    }
-
-    fn account_of(&self, listed: &[ListedGroup], vpc: &Vpc) -> Option<String> {
-        let of_groups = || listed.iter().find_map(|group| group.owner_id.clone());
-        self.place.account.clone().or_else(of_groups).or_else(|| vpc.owner.clone())
     }
 
     /// A group in core's words, its rules without ids and marks.

@@ -35,7 +35,7 @@ impl Aws {
 
     /// Makes sure that a VPC given by id exists, and learns its name; one call, once.
     ///
-    /// EC2 answers a list of groups filtered by an unknown VPC with an empty list. So whoever finds none of the groups asks
+    /// EC2 answers a list of groups filtered by an unknown VPC with an empty list. So whoever finds no group at all asks
     /// here, and a typo is told before anything is planned.
     pub(crate) async fn check_vpc_exists(&self) -> Result<(), CloudError> {
         let VpcChoice::Id(id) = &self.place.vpc else { return Ok(()) };

@@ -182,6 +182,15 @@ async fn when_no_group_exists_the_vpc_is_checked_once() {
 }
 
 #[tokio::test]
+async fn where_nothing_carries_our_mark_the_default_group_tells_that_the_vpc_exists() {
+    let replay = Replay::new([groups(&[]), groups(&[group("sg-d", "default", &[], "", "")])]);
+    let observed = aws(&replay).observe(&with_marked(["g1"]), &mut Atoms::new()).await.unwrap();
+    assert_eq!(replay.actions(), ["DescribeSecurityGroups", "DescribeSecurityGroups"]);
+    assert_eq!(replay.asked(1).values("Filter.2.Value", ""), ["default", "g1"]);
+    assert_eq!((observed.groups.len(), observed.account.as_deref()), (0, Some(ACCOUNT)));
+}
+
+#[tokio::test]
 async fn a_vpc_is_found_by_its_tags_once() {
     let replay = Replay::new([vpcs(&[("vpc-1", &[("Name", "prod")])]), groups(&[made(1)]), groups(&[made(1)])]);
     let aws = aws_at(&replay, json!({ "region": "eu-west-1", "vpc": { "tags": { "Name": "prod" } } }));
