@@ -341,6 +341,29 @@ pub fn make_plan(wish: &Wish, opened: &[Opened], readings: Readings, options: &P
     Ok(plan)
 }
 
+/// Reads the quotas of networks where that is a call of its own and the plan makes groups or adds rules; errors where they
+/// have no room. Where they can't be read, the plan says so: the cloud itself looks at them.
+pub async fn with_quotas(mut plan: Plan, opened: &[Opened], screen: &Screen) -> Result<Plan, Failure> {
+    let growing = plan.growing();
+    let reads = opened.iter().filter(|o| growing.contains(&o.network.name)).map(|opened| async move {
+        let before: u64 = opened.cloud.calls().values().sum();
+        let reading = screen.reading(&opened.network.name);
+        let (name, cloud, stop) = (&opened.network.name, opened.cloud.as_ref(), StopSignal::new());
+        let told = rsgsync_engine::quotas(name, cloud, Patience::default(), screen, &stop).await;
+        drop(reading);
+        (name, told, opened.cloud.calls().values().sum::<u64>() - before)
+    });
+    for (network, told, calls) in join_all(reads).await {
+        match told {
+            Ok(Some(told)) => plan.learn_quotas(network, told, calls),
+            Ok(None) => {}
+            Err(error) => plan.notes.push(format!("quotas of network `{network}` are not known: {error}")),
+        }
+    }
+    plan.fits()?;
+    Ok(plan)
+}
+
 /// What `destroy` is to destroy: what these clusters have, or with none of all of them.
 pub fn destruction(wish: &Wish, clusters: &[String], cascade: &[String]) -> Result<Destruction, Failure> {
     let clusters = wish.clusters(clusters)?.unwrap_or_else(|| wish.inventory.clusters.keys().cloned().collect());

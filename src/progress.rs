@@ -36,7 +36,7 @@ impl Screen {
 
     /// Makes room for the steps of a plan.
     pub fn expect(&mut self, plan: &Plan) {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} calls  {wide_msg}");
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {wide_msg}");
         let bar = self.bars.add(ProgressBar::new(plan.steps.len() as u64));
         self.steps = style.map(|style| bar.clone().with_style(style)).unwrap_or(bar);
         let name = |step: &Step| {

@@ -122,7 +122,7 @@ fn report(plan: &Plan, outcome: &Outcome) {
     }
     let left = outcome.failed.len() + outcome.skipped.len();
     if left > 0 {
-        eprintln!("{} done, {left} left:", count(outcome.done.len(), "call"));
+        eprintln!("{} done, {left} left:", count(outcome.done.len(), "step"));
         for (id, because) in &outcome.skipped {
             eprintln!("  {}: {}", escape(&name(id)), because);
         }

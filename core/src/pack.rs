@@ -1,5 +1,6 @@
 //! The pure half of a provider: how it groups changes into calls, and what its rules can say.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crate::name::{Mark, Origin};
@@ -22,6 +23,11 @@ pub trait Pack {
     /// `peer` is the text of the rule's atom; empty for addresses.
     fn unsayable(&self, _rule: &Rule, _group: &str, _peer: &str) -> Option<String> {
         None
+    }
+
+    /// How many steps of a kind one call carries out, where they don't depend on each other.
+    fn at_once(&self, _action: Action) -> NonZeroUsize {
+        NonZeroUsize::MIN
     }
 
     /// What a reference to a group of this name is in this cloud's rules.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rsgsync_core::name::GroupId;
-use rsgsync_core::observed::{Observed, Scope};
+use rsgsync_core::observed::{Limits, Observed, Scope, Usage};
 use rsgsync_core::pack::Pack;
 use rsgsync_core::plan::Step;
 use rsgsync_core::rule::Atoms;
@@ -24,6 +24,22 @@ pub trait Cloud: Pack + Send + Sync {
     /// Groups that a step names by name rather than by id were created by an earlier step of the same run, through this
     /// same value, which remembers their ids.
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError>;
+
+    /// Carries several steps out, as many as [`Pack::at_once`] says and none of which depends on another; an answer for each,
+    /// in their order. As safe to repeat as [`Cloud::execute`], whatever part of them is.
+    async fn execute_together(&self, steps: &[&Step], atoms: &Atoms) -> Vec<Result<Done, CloudError>> {
+        let mut answers = Vec::with_capacity(steps.len());
+        for step in steps {
+            answers.push(self.execute(step, atoms).await);
+        }
+        answers
+    }
+
+    /// The quotas that groups share, and how much of them is used, where that is a call of its own: asked only for plans that
+    /// make groups or add rules. `None`: [`Cloud::observe`] has told all that there is to know.
+    async fn quotas(&self) -> Result<Option<(Limits, Usage)>, CloudError> {
+        Ok(None)
+    }
 
     /// How many network interfaces carry each of these groups; `None`: this cloud isn't asked.
     async fn attachments(&self, _groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {

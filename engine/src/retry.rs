@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use rsgsync_core::name::{GroupId, NetworkName};
-use rsgsync_core::observed::{Observed, Scope};
+use rsgsync_core::observed::{Limits, Observed, Scope, Usage};
 use rsgsync_core::rule::Atoms;
 
 use crate::StopSignal;
@@ -92,6 +92,23 @@ pub async fn observe(
     loop {
         match cloud.observe(scope, atoms).await {
             Ok(observed) => return Ok(observed),
+            Err(error) => pauses.wait(error, network, progress, stop).await?,
+        }
+    }
+}
+
+/// Asks for the quotas of a network, trying again as long as that may help.
+pub async fn quotas(
+    network: &NetworkName,
+    cloud: &dyn Cloud,
+    patience: Patience,
+    progress: &dyn Progress,
+    stop: &StopSignal,
+) -> Result<Option<(Limits, Usage)>, CloudError> {
+    let mut pauses = patience.pauses();
+    loop {
+        match cloud.quotas().await {
+            Ok(told) => return Ok(told),
             Err(error) => pauses.wait(error, network, progress, stop).await?,
         }
     }

@@ -81,18 +81,18 @@ pub async fn carry_out(
         }
         let starting =
             if outcome.stopped.is_none() { board.take_ready(&paces, options.concurrency) } else { Vec::new() };
-        for (node, _) in &starting {
+        for node in starting.iter().flat_map(|call| &call.nodes) {
             journal.note(Event::Intent { step: board.nodes[*node].step.id });
         }
         if let Err(error) = journal.sync() {
             board.put_back(&starting);
             outcome.stopped = Some(Stopped::Journal(error));
         } else {
-            for (node, begun) in starting {
-                let Node { step, lane, .. } = &board.nodes[node];
-                let pace = &paces[*lane][&kind(step)];
-                progress.started(step);
-                flying.push(Box::pin(execute(node, runs[*lane], step, (pace, begun), options, progress, stop)));
+            for Starting { lane, kind, nodes, begun } in starting {
+                let steps: Vec<_> = nodes.into_iter().map(|node| (node, board.nodes[node].step)).collect();
+                steps.iter().for_each(|(_, step)| progress.started(step));
+                let pace = (&paces[lane][&kind], begun);
+                flying.push(Box::pin(execute(lane, runs[lane], steps, pace, options, progress, stop)));
             }
         }
         if outcome.stopped.is_none() {
@@ -116,11 +116,14 @@ pub async fn carry_out(
         match landed {
             None if outcome.stopped.is_some() || !board.has_ready() => break,
             None => {}
-            Some(Landed::Step(node, result)) => {
-                let step = board.nodes[node].step;
-                progress.finished(step, result.as_ref());
-                journal.note(Event::outcome(step.id, result.as_ref()));
-                board.landed(node, result, &mut outcome);
+            Some(Landed::Call { lane, results }) => {
+                board.lanes[lane].flying -= 1;
+                for (node, result) in results {
+                    let step = board.nodes[node].step;
+                    progress.finished(step, result.as_ref());
+                    journal.note(Event::outcome(step.id, result.as_ref()));
+                    board.landed(node, result, &mut outcome);
+                }
             }
             Some(Landed::ReadBack { lane, seen, problems }) => {
                 if !seen.is_empty() {
@@ -144,44 +147,69 @@ pub async fn carry_out(
 
 /// Something that was in flight and has come down.
 enum Landed {
-    Step(usize, Result<Done, CloudError>),
+    Call { lane: usize, results: Vec<(usize, Result<Done, CloudError>)> },
     ReadBack { lane: usize, seen: Vec<StepId>, problems: Vec<(NetworkName, CloudError)> },
 }
 
+/// Carries steps out with one call, and tries those again that may work later.
 async fn execute(
-    node: usize,
+    lane: usize,
     run: Run<'_>,
-    step: &Step,
+    mut left: Vec<(usize, &Step)>,
     (pace, mut begun): (&Pace, Begun),
     options: Options,
     progress: &dyn Progress,
     stop: &StopSignal,
 ) -> Landed {
     let mut pauses = options.patience.pauses();
+    let mut results = Vec::with_capacity(left.len());
     loop {
-        let error = match run.cloud.execute(step, run.atoms).await {
-            Ok(done) => {
-                pace.answered();
-                return Landed::Step(node, Ok(done));
+        let steps: Vec<&Step> = left.iter().map(|(_, step)| *step).collect();
+        let answers = run.cloud.execute_together(&steps, run.atoms).await;
+        let (mut again, mut failed, mut any_done) = (Vec::new(), Vec::new(), false);
+        for ((node, step), answer) in left.into_iter().zip(answers) {
+            match answer {
+                Err(error) if error.kind != ErrorKind::Final => {
+                    again.push((node, step));
+                    failed.push(error);
+                }
+                answer => {
+                    any_done |= answer.is_ok();
+                    results.push((node, answer));
+                }
             }
-            Err(error) => error,
-        };
+        }
+        if any_done {
+            pace.answered();
+        }
+        let Some(error) = failed.first() else { return Landed::Call { lane, results } };
         if let ErrorKind::Throttled(asked) = error.kind {
             pace.throttled(begun, asked);
         }
-        let Some(pause) = pauses.after(&error) else { return Landed::Step(node, Err(error)) };
-        tracing::debug!(network = %run.network, step = step.id.0, %error, ?pause, "trying again");
-        progress.waiting(run.network, Waiting::Retry(&error), pause);
-        if !sleep(pause, stop).await {
-            return Landed::Step(node, Err(error));
-        }
-        begun = loop {
-            match pace.begin() {
-                Ok(begun) => break begun,
-                Err(turn) if sleep(turn.duration_since(Instant::now()), stop).await => {}
-                Err(_) => return Landed::Step(node, Err(error)),
+        let next = match pauses.after(error) {
+            None => None,
+            Some(pause) => {
+                tracing::debug!(network = %run.network, steps = again.len(), %error, ?pause, "trying again");
+                progress.waiting(run.network, Waiting::Retry(error), pause);
+                if sleep(pause, stop).await { turn(pace, stop).await } else { None }
             }
         };
+        let Some(next) = next else {
+            results.extend(again.into_iter().zip(failed).map(|((node, _), error)| (node, Err(error))));
+            return Landed::Call { lane, results };
+        };
+        (left, begun) = (again, next);
+    }
+}
+
+/// Waits for a call's turn; `None` when the run was stopped meanwhile.
+async fn turn(pace: &Pace, stop: &StopSignal) -> Option<Begun> {
+    loop {
+        match pace.begin() {
+            Ok(begun) => return Some(begun),
+            Err(at) if sleep(at.duration_since(Instant::now()), stop).await => {}
+            Err(_) => return None,
+        }
     }
 }
 
@@ -247,6 +275,14 @@ enum State {
     Done,
     Failed,
     Skipped(Because),
+}
+
+/// A call that is about to be made, and the steps that it carries out.
+struct Starting {
+    lane: usize,
+    kind: Kind,
+    nodes: Vec<usize>,
+    begun: Begun,
 }
 
 #[derive(Default)]
@@ -343,21 +379,23 @@ impl<'a> Board<'a> {
         self.lanes.iter().any(Lane::has_ready)
     }
 
-    /// Takes off, in the plan's order, as many ready steps as there may be calls at once in each network and as the pace of each
-    /// kind allows.
-    fn take_ready(&mut self, paces: &[Paces], concurrency: usize) -> Vec<(usize, Begun)> {
+    /// Takes ready steps off, in the plan's order: as many calls as there may be at once in each network and as the pace of each
+    /// kind allows, and into each call as many steps as the cloud takes.
+    fn take_ready(&mut self, paces: &[Paces], concurrency: usize) -> Vec<Starting> {
         let mut taken = Vec::new();
-        for (lane, paces) in self.lanes.iter_mut().zip(paces) {
+        for (at, paces) in paces.iter().enumerate() {
+            let lane = &mut self.lanes[at];
             while lane.flying < concurrency.max(1) {
                 let may_begin = lane.ready.iter_mut().filter(|(kind, _)| paces[kind].turn().is_none());
                 let first =
                     may_begin.filter(|(_, queue)| !queue.is_empty()).min_by_key(|(_, queue)| queue.front().copied());
-                let Some((kind, queue)) = first else { break };
-                let (Some(at), Ok(begun)) = (queue.front().copied(), paces[kind].begin()) else { break };
-                queue.pop_front();
-                self.nodes[at].state = State::Flying;
+                let Some((&kind, queue)) = first else { break };
+                let Ok(begun) = paces[&kind].begin() else { break };
+                let most = self.runs[at].cloud.at_once(kind.0).get();
+                let nodes: Vec<usize> = queue.drain(..most.min(queue.len())).collect();
+                nodes.iter().for_each(|node| self.nodes[*node].state = State::Flying);
                 lane.flying += 1;
-                taken.push((at, begun));
+                taken.push(Starting { lane: at, kind, nodes, begun });
             }
         }
         taken
@@ -372,10 +410,10 @@ impl<'a> Board<'a> {
         kinds.min()
     }
 
-    fn put_back(&mut self, taken: &[(usize, Begun)]) {
-        for (at, _) in taken {
-            self.nodes[*at].state = State::Ready;
-            self.lanes[self.nodes[*at].lane].flying -= 1;
+    fn put_back(&mut self, taken: &[Starting]) {
+        for Starting { lane, nodes, .. } in taken {
+            nodes.iter().for_each(|node| self.nodes[*node].state = State::Ready);
+            self.lanes[*lane].flying -= 1;
         }
     }
 
@@ -404,7 +442,6 @@ impl<'a> Board<'a> {
 
     fn landed(&mut self, at: usize, result: Result<Done, CloudError>, outcome: &mut Outcome) {
         let Node { step, lane, .. } = self.nodes[at];
-        self.lanes[lane].flying -= 1;
         match result {
             Ok(done) => {
                 outcome.done.push(step.id);

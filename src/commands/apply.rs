@@ -13,7 +13,7 @@ use crate::args::ApplyArgs;
 use crate::failure::{Failure, line};
 use crate::journals::Unfinished;
 use crate::load::saved;
-use crate::pipeline::{Wish, make_again, make_plan, observe, open, open_saved, plan_options};
+use crate::pipeline::{Wish, make_again, make_plan, observe, open, open_saved, plan_options, with_quotas};
 use crate::report::count;
 use crate::running::{ask, can_ask, carry};
 
@@ -29,7 +29,8 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
 async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Result<Exit, Failure> {
     let saved = saved(file)?;
     let opened = open_saved(&saved, &all_of(&saved))?;
-    let mut plan = make_again(&saved, &opened, args.changes.max_removals, &context.screen()).await?;
+    let plan = make_again(&saved, &opened, args.changes.max_removals, &context.screen()).await?;
+    let mut plan = with_quotas(plan, &opened, &context.screen()).await?;
     // The limits on removals were the reviewer's to lift.
     if saved.document.refused.is_none() && args.changes.max_removals.is_none() {
         plan.blast = None;
@@ -50,7 +51,7 @@ async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Re
     }
     match make_again(&saved, &opened, None, &context.screen()).await {
         Ok(left) if left.steps.is_empty() => {
-            let calls = count(plan.steps.len(), "call");
+            let calls = count(plan.calls(), "call");
             context.say(&format!("\nApplied in {calls}; the plan is carried out.\n")).map(|()| Exit::Done)
         }
         Ok(_) => Ok(unconfirmed("what the plan brings about is not all there")),
@@ -76,6 +77,7 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
+    let plan = with_quotas(plan, &opened, &context.screen()).await?;
     let document = documented(&plan, &wish.guards);
     context.print_plan(&plan, &document)?;
     refuse(&plan, args, &document.digest)?;
@@ -86,7 +88,7 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
         return unread(waits_for_other_shards(&wish, &options, &plan));
     }
     let asks = !args.running.yes && args.expect.is_none() && can_ask();
-    if asks && !ask(&format!("Make {}?", count(plan.steps.len(), "call"))) {
+    if asks && !ask(&format!("Make {}?", count(plan.calls(), "call"))) {
         eprintln!("nothing was changed");
         return Ok(Exit::Refused);
     }
@@ -116,7 +118,7 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     }
     let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
     let state = if spared { "what nothing wants is still there" } else { "in sync" };
-    context.say(&format!("\nApplied in {}; {state}.\n", count(plan.steps.len(), "call")))?;
+    context.say(&format!("\nApplied in {}; {state}.\n", count(plan.calls(), "call")))?;
     unread(waits_for_other_shards(&wish, &options, &left))
 }
 

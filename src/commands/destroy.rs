@@ -38,7 +38,7 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
         if !can_ask() {
             return Err(Failure::new("destroy asks before it removes, but there is no terminal", "pass --yes"));
         }
-        if !ask(&format!("Remove all this in {}?", count(plan.steps.len(), "call"))) {
+        if !ask(&format!("Remove all this in {}?", count(plan.calls(), "call"))) {
             eprintln!("nothing was changed");
             return Ok(Exit::Refused);
         }
@@ -61,11 +61,11 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
         }
     };
     if !errors.is_empty() || !left.steps.is_empty() {
-        eprintln!("unconfirmed: after the last call, {} are still to make", count(left.steps.len(), "call"));
+        eprintln!("unconfirmed: after the last call, {} are still to make", count(left.calls(), "call"));
         return Ok(Exit::Partial);
     }
     if context.global.format == Format::Text {
-        super::print(&format!("\nDestroyed in {}.\n", count(plan.steps.len(), "call")))?;
+        super::print(&format!("\nDestroyed in {}.\n", count(plan.calls(), "call")))?;
     }
     Ok(Exit::Done)
 }

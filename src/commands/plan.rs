@@ -4,7 +4,7 @@ use super::{Context, Exit, documented, json, print};
 use crate::args::{Format, PlanArgs};
 use crate::failure::Failure;
 use crate::file::{Readers, save};
-use crate::pipeline::{make_plan, observe, open, plan_options};
+use crate::pipeline::{make_plan, observe, open, plan_options, with_quotas};
 use crate::report::html::{Report, page};
 
 /// Plans and reports; never writes to a cloud.
@@ -16,6 +16,7 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     let readings = observe(&wish, &opened, false, &context.screen()).await;
     let errors = readings.errors();
     let plan = make_plan(&wish, &opened, readings, &options)?;
+    let plan = with_quotas(plan, &opened, &context.screen()).await?;
     let document = documented(&plan, &wish.guards);
     if let Some(file) = &args.out {
         save(file, &json(&document)?, Readers::Owner).map_err(|e| {

@@ -11,7 +11,7 @@ use super::{Context, Exit, documented, print};
 use crate::args::{Format, RollbackArgs};
 use crate::failure::Failure;
 use crate::journals::Unfinished;
-use crate::pipeline::{Backwards, make_rollback, open_saved};
+use crate::pipeline::{Backwards, make_rollback, open_saved, with_quotas};
 use crate::report::{count, escape_lines};
 use crate::running::{ask, can_ask, carry};
 
@@ -28,6 +28,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
     let opened = open_saved(saved, &begun)?;
     let back = Backwards { saved, begun: &begun, guards: &guards };
     let plan = make_rollback(&back, &opened, &context.screen()).await?;
+    let plan = with_quotas(plan, &opened, &context.screen()).await?;
     let document = documented(&plan, &guards);
     if plan.steps.is_empty() && context.global.format == Format::Text {
         Unfinished::rolled_back(&args.journal_of).close();
@@ -48,7 +49,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
                 "pass --yes",
             ));
         }
-        if !ask(&format!("Take all this back in {}?", count(plan.steps.len(), "call"))) {
+        if !ask(&format!("Take all this back in {}?", count(plan.calls(), "call"))) {
             eprintln!("nothing was changed");
             return Ok(Exit::Refused);
         }
@@ -72,7 +73,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
     }
     Unfinished::rolled_back(&args.journal_of).close();
     if context.global.format == Format::Text {
-        print(&format!("\nRolled back in {}.\n", count(plan.steps.len(), "call")))?;
+        print(&format!("\nRolled back in {}.\n", count(plan.calls(), "call")))?;
     }
     Ok(Exit::Done)
 }

@@ -558,7 +558,7 @@ pub(super) fn planned(plan: &Plan) -> String {
     }
     parts.push(format!("{} to add", count(adds, "rule")));
     parts.push(format!("{removes} to remove"));
-    format!("{}, in {}", parts.join(", "), count(plan.steps.len(), "call"))
+    format!("{}, in {}", parts.join(", "), count(plan.calls(), "call"))
 }
 
 pub(super) fn refused(reason: &str) -> String {

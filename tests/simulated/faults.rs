@@ -41,7 +41,7 @@ fn a_call_that_fails_for_good_ends_with_3_and_the_clouds_words() {
     // Three groups and two of the three batches of rules.
     ran.complains("UnauthorizedOperation")
         .complains("simulated-")
-        .complains("5 calls done, 1 left")
+        .complains("5 steps done, 1 left")
         .complains("apply again");
     assert_eq!(group_names(&scene), ["prod-control", "prod-etcd", "prod-workers"]);
 }

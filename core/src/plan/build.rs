@@ -10,7 +10,7 @@ use super::group::group;
 use super::order::{GroupCalls, Place};
 use super::orphan::{Orphan, deleted, orphans, pruned};
 use super::shadow::{denied_already, shadowed};
-use super::{GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost, words_for_nothing};
+use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Plan, PlanError, Shard, ids_lost, words_for_nothing};
 use crate::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule, Elsewhere, row_word};
 use crate::diff::{Fate, open_outbound};
 use crate::flow::{Ask, Flows, Unopened, Why};
@@ -280,9 +280,10 @@ pub(super) fn network_plan(
     groups: Vec<GroupPlan>,
     orphans: Vec<Orphan>,
 ) -> NetworkPlan {
-    let NetworkInput { network, observed, pack: _, calls } = input;
+    let NetworkInput { network, observed, pack, calls } = input;
     let DesiredNetwork { atoms, groups: _, elsewhere } = wish;
-    NetworkPlan { elsewhere, groups, orphans, calls, ..NetworkPlan::of(network, observed, atoms) }
+    let groups_at_once = pack.at_once(Action::CreateGroup);
+    NetworkPlan { elsewhere, groups, orphans, calls, groups_at_once, ..NetworkPlan::of(network, observed, atoms) }
 }
 
 /// What stands for groups of other networks, and the groups themselves.

@@ -7,7 +7,7 @@ use super::going::{
     Deletion, Doomed, Going, Leaving, NOT_OURS, Stuck, deletions_in_order, release, step_rule, unwanted, with_rules,
 };
 use super::order::{GroupCalls, Place, order};
-use super::quota::{full_networks, full_projects};
+use super::quota::too_full;
 use super::shadow::denied;
 use super::undo::spell;
 use super::{Action, GroupPlan, NetworkPlan, PlanError, Step, StepRule};
@@ -25,10 +25,10 @@ pub(super) fn site<'a>(network: &'a Observed, group: Atom, atoms: &'a Atoms) -> 
     Site { group: network.groups.iter().find(|g| g.atom == group), network, atoms }
 }
 
-/// Errors where what the networks have is in the way of steps in a manner that the proof doesn't see: projects without room
-/// for their resources, and denies of ours that would cut what is let out behind them.
+/// Errors where what the networks have is in the way of steps in a manner that the proof doesn't see: quotas without room,
+/// and denies of ours that would cut what is let out behind them.
 pub(super) fn feasible(networks: &[NetworkPlan], steps: &[Step]) -> Result<(), Vec<PlanError>> {
-    let errors: Vec<PlanError> = full_projects(networks, steps).into_iter().chain(denied(networks, steps)).collect();
+    let errors: Vec<PlanError> = too_full(networks, steps).into_iter().chain(denied(networks, steps)).collect();
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
@@ -159,7 +159,6 @@ impl Draft {
     /// The networks, their steps in order, and the proof; all reasons against the plan at once.
     pub fn finish(mut self, trusted: &[Cidr]) -> Result<(Vec<NetworkPlan>, Vec<Step>, Proof), Vec<PlanError>> {
         self.errors.extend(left_out(&self.networks, &self.calls));
-        self.errors.extend(full_networks(&self.networks, &self.calls));
         let Self { networks, calls, cases, gaps, errors, words, mut cascades } = self;
         if !errors.is_empty() {
             return Err(errors);

@@ -30,6 +30,7 @@ pub use shard::Shard;
 pub use step::*;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use crate::desired::{DesiredRule, Elsewhere};
 use crate::diff::GroupDiff;
@@ -101,6 +102,18 @@ impl Plan {
         self.steps.iter().all(|s| matches!(s.action, Action::SetMarks | Action::UpdateDescriptions))
     }
 
+    /// How many calls carry it out when none is refused or repeated; looks that a call takes first don't count.
+    ///
+    /// Nothing needs to be done before a group is made, so those of a network are made together.
+    pub fn calls(&self) -> usize {
+        let of_network = |network: &NetworkPlan| {
+            let steps = self.steps.iter().filter(|step| step.network == network.network.name);
+            let (groups, others): (Vec<&Step>, Vec<&Step>) = steps.partition(|step| step.action == Action::CreateGroup);
+            groups.len().div_ceil(network.groups_at_once.get()) + others.len()
+        };
+        self.networks.iter().map(of_network).sum()
+    }
+
     /// How many rules are added, how many removed, in whatever group.
     pub fn counts(&self) -> (usize, usize) {
         let (mut adds, mut removes) = (0, 0);
@@ -133,6 +146,8 @@ pub struct NetworkPlan {
     pub orphans: Vec<Orphan>,
     /// API calls that reading took.
     pub calls: u64,
+    /// How many groups one call makes.
+    groups_at_once: NonZeroUsize,
     /// Where each observed group stands.
     places: BTreeMap<Atom, usize>,
     /// Observed groups of a name that others have, too.
@@ -148,7 +163,8 @@ impl NetworkPlan {
         read.iter().for_each(|group| by_name.entry(group.name.as_str()).or_default().push(group.atom));
         let twins = by_name.into_values().filter(|atoms| atoms.len() > 1).flatten().collect();
         let (elsewhere, groups, orphans) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { network, observed, atoms, elsewhere, groups, orphans, calls: 0, places, twins }
+        let (calls, groups_at_once) = (0, NonZeroUsize::MIN);
+        Self { network, observed, atoms, elsewhere, groups, orphans, calls, groups_at_once, places, twins }
     }
 
     /// The observed group of an atom.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::order::GroupCalls;
-use super::{Action, NetworkCount, NetworkPlan, PlanError, Step};
-use crate::observed::{Holds, Limit, Limits, ObservedGroup};
-use crate::pack::{Call, Dialect, QuotaCount};
-use crate::rule::{Direction, Family, Rule};
+use super::{Action, NetworkCount, NetworkPlan, Plan, PlanError, Step};
+use crate::name::NetworkName;
+use crate::observed::{Holds, Limit, Limits, ObservedGroup, Usage};
+use crate::pack::{Dialect, QuotaCount};
+use crate::rule::{Atom, Direction, Family, Rule};
 
 /// How full the fuller of a group's counts is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,25 +50,51 @@ pub(super) fn counts(
     counts
 }
 
+impl Plan {
+    /// The networks in which it makes groups or adds rules: there a quota may have no room.
+    pub fn growing(&self) -> BTreeSet<NetworkName> {
+        let grows = |step: &&Step| step.action == Action::CreateGroup || added(step) > 0;
+        self.steps.iter().filter(grows).map(|step| step.network.clone()).collect()
+    }
+
+    /// Takes in what a network's cloud tells of its quotas in so many calls, after the plan was made.
+    pub fn learn_quotas(&mut self, network: &NetworkName, (limits, usage): (Limits, Usage), calls: u64) {
+        for plan in self.networks.iter_mut().filter(|plan| plan.network.name == *network) {
+            plan.calls += calls;
+            if let Ok(observed) = &mut plan.observed {
+                (observed.limits, observed.usage) = (limits, usage);
+            }
+        }
+    }
+
+    /// Errors where quotas that groups share have no room, with the arithmetic.
+    pub fn fits(&self) -> Result<(), Vec<PlanError>> {
+        let errors = too_full(&self.networks, &self.steps);
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+}
+
+/// Quotas that groups share and that have no room for the steps.
+pub(super) fn too_full(networks: &[NetworkPlan], steps: &[Step]) -> Vec<PlanError> {
+    full_networks(networks, steps).into_iter().chain(full_projects(networks, steps)).collect()
+}
+
 /// Networks whose quotas have no room for what is added before anything is removed.
 ///
 /// Groups don't wait for each other's removals, so all of them may be at their fullest at the same time.
-pub(super) fn full_networks(networks: &[NetworkPlan], calls: &[GroupCalls]) -> Vec<PlanError> {
+fn full_networks(networks: &[NetworkPlan], steps: &[Step]) -> Vec<PlanError> {
     let mut errors = Vec::new();
     for network in networks {
         let Ok(observed) = &network.observed else { continue };
-        let calls = || calls.iter().filter(|c| c.network == network.network.name);
-        let of = |action: Action| {
-            let all = calls().flat_map(|c| c.waves.iter().flatten());
-            all.filter(|call| call.action == action).count()
-        };
+        let steps: Vec<&Step> = steps.iter().filter(|step| step.network == network.network.name).collect();
+        let of = |action: Action| steps.iter().filter(|step| step.action == action).count();
         let (creates, deletes) = (of(Action::CreateGroup), of(Action::DeleteGroup));
-        let adds = calls().flat_map(|c| c.waves.iter().flatten()).map(added).sum();
-        let removes = calls().flat_map(|c| c.waves.iter().flatten()).map(removed).sum();
+        let adds = steps.iter().map(|step| added(step)).sum();
+        let removes = steps.iter().map(|step| removed(step)).sum();
         let (limits, usage) = (&observed.limits, observed.usage);
         for (what, limit, before, adds, removes, grows) in [
             (NetworkCount::Groups, limits.groups, usage.groups, creates, deletes, creates),
-            (NetworkCount::Rules, limits.rules, usage.rules, adds, removes, calls().map(fullest).sum()),
+            (NetworkCount::Rules, limits.rules, usage.rules, adds, removes, fullest(&steps)),
         ] {
             let (Some(limit), Some(before)) = (limit, before) else { continue };
             let network = network.network.name.to_string();
@@ -93,7 +119,7 @@ fn full(
 
 /// Projects whose quota of resources has no room for all that steps make before anything goes; several networks may be of
 /// one project.
-pub(super) fn full_projects(networks: &[NetworkPlan], steps: &[Step]) -> Vec<PlanError> {
+fn full_projects(networks: &[NetworkPlan], steps: &[Step]) -> Vec<PlanError> {
     let mut projects: BTreeMap<_, Vec<&NetworkPlan>> = BTreeMap::new();
     for network in networks {
         let account = network.observed.as_ref().ok().and_then(|o| o.account.as_deref());
@@ -139,35 +165,32 @@ fn empties(step: &Step, name: &str, group: Option<&ObservedGroup>) -> bool {
     step.action == Action::RemoveRules && step.removes.len() >= held
 }
 
-/// Rules that are there after a call and were not before.
-fn added(call: &Call) -> usize {
-    if changes_rules(call) { call.adds.len() } else { 0 }
+/// Rules that are there after a step and were not before.
+fn added(step: &Step) -> usize {
+    if changes_rules(step) { step.adds.len() } else { 0 }
 }
 
-fn removed(call: &Call) -> usize {
-    if changes_rules(call) { call.removes.len() } else { 0 }
+fn removed(step: &Step) -> usize {
+    if changes_rules(step) { step.removes.len() } else { 0 }
 }
 
-fn changes_rules(call: &Call) -> bool {
-    match call.action {
+fn changes_rules(step: &Step) -> bool {
+    match step.action {
         Action::CreateGroup | Action::AddRules | Action::RemoveRules => true,
         Action::ReplaceRules | Action::DeleteGroup => true,
         Action::SetMarks | Action::UpdateDescriptions => false,
     }
 }
 
-/// By how many rules a group grows at most: a later wave waits for the removals of the earlier ones of its direction.
-fn fullest(calls: &GroupCalls) -> usize {
-    let mut by_direction: BTreeMap<Option<Direction>, (isize, isize)> = BTreeMap::new();
-    for wave in &calls.waves {
-        for call in wave {
-            let (now, most) = by_direction.entry(call.direction).or_default();
-            *now += added(call).cast_signed();
-            *most = (*most).max(*now);
-        }
-        for call in wave {
-            by_direction.entry(call.direction).or_default().0 -= removed(call).cast_signed();
-        }
+/// By how many rules groups grow at most. Those of one direction of a group follow each other: additions, removals, and so
+/// again in a later wave, which waits for the removals of the earlier ones.
+fn fullest(steps: &[&Step]) -> usize {
+    let mut by_direction: BTreeMap<(Atom, Option<Direction>), (isize, isize)> = BTreeMap::new();
+    for step in steps {
+        let (now, most) = by_direction.entry((step.group, step.direction)).or_default();
+        *now += added(step).cast_signed();
+        *most = (*most).max(*now);
+        *now -= removed(step).cast_signed();
     }
     by_direction.values().map(|(_, most)| most.cast_unsigned()).sum()
 }

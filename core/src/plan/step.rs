@@ -1,4 +1,4 @@
-//! A plan: steps, each one API call, in a partial order.
+//! A plan: steps, each one API call or its share of one, in a partial order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub enum Action {
     DeleteGroup,
 }
 
-/// One API call.
+/// One API call, or its share of one that carries out several such steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Its number.

@@ -11,9 +11,9 @@ use openstack_sdk::{AsyncOpenStack, OpenStackError};
 use reqwest::Url;
 use rsgsync_core::inventory::Network;
 use rsgsync_core::name::GroupId;
-use rsgsync_core::observed::{Observed, Scope};
+use rsgsync_core::observed::{Limits, Observed, Scope, Usage};
 use rsgsync_core::pack::Dialect;
-use rsgsync_core::plan::Step;
+use rsgsync_core::plan::{Action, Step};
 use rsgsync_core::rule::Atoms;
 use rsgsync_engine::{Attachments, Cloud, CloudError, Done, ErrorKind};
 use tokio::sync::OnceCell;
@@ -21,6 +21,7 @@ use tokio::sync::OnceCell;
 use crate::api::{Answer, Call, CallLog, Neutron};
 use crate::config::{Source, source};
 use crate::error::{Refused, final_error, no_token, origin, unanswered};
+use crate::observe::usage;
 use crate::place::Place;
 use crate::session::Session;
 
@@ -183,6 +184,21 @@ impl Cloud for OpenStack {
 
     async fn execute(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
         self.execute_step(step, atoms).await
+    }
+
+    async fn execute_together(&self, steps: &[&Step], atoms: &Atoms) -> Vec<Result<Done, CloudError>> {
+        if steps.iter().all(|step| step.action == Action::CreateGroup) {
+            return self.create_groups(steps, atoms).await;
+        }
+        let mut answers = Vec::with_capacity(steps.len());
+        for step in steps {
+            answers.push(self.execute_step(step, atoms).await);
+        }
+        answers
+    }
+
+    async fn quotas(&self) -> Result<Option<(Limits, Usage)>, CloudError> {
+        Ok(self.read_quotas().await?.map(|quotas| (self.limits(Some(quotas)), usage(quotas))))
     }
 
     async fn attachments(&self, groups: &[GroupId]) -> Result<Option<Attachments>, CloudError> {

@@ -1,10 +1,10 @@
-//! One step of a plan becomes one Neutron call; safe to repeat.
+//! One step of a plan becomes one Neutron call, or its share of one; safe to repeat.
 
 use std::collections::BTreeSet;
 
 use http::Method;
 use rsgsync_core::inventory::SecurityGroup;
-use rsgsync_core::name::{Mark, Origin, RuleId};
+use rsgsync_core::name::{Mark, RuleId};
 use rsgsync_core::plan::{Action, Step};
 use rsgsync_core::rule::{Atom, Atoms};
 use rsgsync_engine::{CloudError, Done};
@@ -13,9 +13,8 @@ use serde_json::json;
 use crate::api::{Answer, Call};
 use crate::connect::OpenStack;
 use crate::error::{Refused, final_error};
-use crate::marks::{group_marks, tag, tags_of, unmarked};
-use crate::observe::ambiguous;
-use crate::wire::{Group, GroupPage, OneGroup, Referrer, Referrers};
+use crate::marks::{tag, tags_of, unmarked};
+use crate::wire::{Group, OneGroup, Referrer, Referrers};
 
 /// A step's group and everything that its calls have in common.
 pub(crate) struct Target<'a> {
@@ -27,10 +26,10 @@ pub(crate) struct Target<'a> {
 
 impl OpenStack {
     pub(crate) async fn execute_step(&self, step: &Step, atoms: &Atoms) -> Result<Done, CloudError> {
-        let name = atoms.text(step.group);
         if step.action == Action::CreateGroup {
-            return self.create_group(step, name).await;
+            return self.create_groups(&[step], atoms).await.pop().expect("each step has an answer");
         }
+        let name = atoms.text(step.group);
         let Some(id) = self.group_id(step.group, atoms) else {
             return Err(final_error(
                 format!("looking for security group `{name}`"),
@@ -85,52 +84,13 @@ impl OpenStack {
         Ok(answer.read::<OneGroup>(&target.doing).map_err(Refused::unanswered)?.security_group)
     }
 
-    async fn create_group(&self, step: &Step, name: &str) -> Result<Done, CloudError> {
-        let doing = format!("creating security group `{name}`");
-        // Names are not unique: a repetition would make a second group.
-        if self.session.asks_again(name)
-            && let Some(made) = self.made_before(step, name, &doing).await?
-        {
-            self.session.saw(name, &made);
-            return Ok(Done { group_id: Some(made), request_id: None, already: true });
-        }
-        let description = step.description.as_deref().unwrap_or_default();
-        let body = json!({ "security_group": { "name": name, "description": description } });
-        let answer = self.send(&doing, &Call::new(Method::POST, "/security-groups", &[]).json(&body)).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(refused) => return Err(self.with_arithmetic(refused, 1).await),
-        };
-        let made = answer.read::<OneGroup>(&doing)?.security_group.id;
-        self.session.saw(name, &made);
-        Ok(Done { group_id: Some(made), request_id: answer.request_id, already: false })
-    }
-
-    /// The group that an earlier call made, whose answer was lost: it carries the step's mark.
-    async fn made_before(&self, step: &Step, name: &str, doing: &str) -> Result<Option<String>, CloudError> {
-        let neutron = self.neutron().await?;
-        let call = Call::new(Method::GET, "/security-groups", &[]);
-        let call = call.query("project_id", &neutron.project).query("name", name);
-        let page: GroupPage = self.send(doing, &call).await?.read(doing)?;
-        let ours = |(mark, _): &(Mark, Origin), group: &Group| {
-            group_marks(group).iter().any(|m| m.mark == *mark && m.origin == Origin::Made)
-        };
-        let made = page.security_groups.iter().filter(|group| step.group_marks.iter().any(|mark| ours(mark, group)));
-        let made: Vec<&str> = made.map(|group| group.id.as_str()).collect();
-        match made.as_slice() {
-            [] => Ok(None),
-            [id] => Ok(Some((*id).to_owned())),
-            ids => Err(ambiguous(name, ids)),
-        }
-    }
-
     /// Says how full the project is, where that is why Neutron refuses.
     pub(crate) async fn with_arithmetic(&self, refused: Refused, asked: usize) -> CloudError {
         let Refused { code, mut error, .. } = refused;
         if code != "OverQuota" {
             return error;
         }
-        if let Ok(Some(quotas)) = self.quotas().await {
+        if let Ok(Some(quotas)) = self.read_quotas().await {
             let rules = error.message.contains("security_group_rule");
             let (quota, what) =
                 if rules { (quotas.security_group_rule, "rules") } else { (quotas.security_group, "groups") };

@@ -3,6 +3,7 @@
 mod api;
 mod config;
 mod connect;
+mod create;
 mod error;
 mod execute;
 mod marks;

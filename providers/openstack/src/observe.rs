@@ -20,9 +20,7 @@ use crate::wire::{Group, GroupPage, Page, PortPage, Quota, QuotaDetails, Quotas}
 impl OpenStack {
     pub(crate) async fn observe_groups(&self, scope: &Scope, atoms: &mut Atoms) -> Result<Observed, CloudError> {
         let neutron = self.neutron().await?;
-        // The first list of a project makes its group `default`, which counts: quotas come after it.
         let listed = self.list_groups().await?;
-        let quotas = if scope.reads_back() { None } else { self.quotas().await? };
         let wanted = wanted(scope, &listed)?;
         let (mut groups, mut stateless) = (Vec::with_capacity(wanted.len()), BTreeSet::new());
         for group in listed.iter().filter(|group| wanted.contains(group.id.as_str())) {
@@ -38,8 +36,7 @@ impl OpenStack {
             groups,
             place: place.trim_start_matches(" · ").to_owned(),
             identity: Some(format!("{} {}", neutron.base, neutron.project)),
-            limits: self.limits(quotas),
-            usage: quotas.map(usage).unwrap_or_default(),
+            limits: self.limits(None),
             stateless,
             ..Observed::default()
         })
@@ -71,7 +68,7 @@ impl OpenStack {
     }
 
     /// All of a list, page by page.
-    async fn pages<P: Page>(&self, doing: &str, call: &Call<'_>) -> Result<Vec<P::Item>, CloudError> {
+    pub(crate) async fn pages<P: Page>(&self, doing: &str, call: &Call<'_>) -> Result<Vec<P::Item>, CloudError> {
         let mut answer = self.send(doing, call).await?;
         let (mut found, mut known) = (Vec::new(), BTreeSet::new());
         loop {
@@ -86,8 +83,9 @@ impl OpenStack {
         }
     }
 
-    /// The project's quotas, and how much of them is used; `None` where the cloud doesn't tell its users.
-    pub(crate) async fn quotas(&self) -> Result<Option<Quotas>, CloudError> {
+    /// The project's quotas, and how much of them is used; `None` where the cloud doesn't tell its users. The first list of a
+    /// project makes its group `default`, which counts: quotas come after it.
+    pub(crate) async fn read_quotas(&self) -> Result<Option<Quotas>, CloudError> {
         let neutron = self.neutron().await?;
         let doing = format!("reading the quotas of project `{}`", neutron.project_name);
         let ids = [neutron.project.as_str()];
@@ -101,7 +99,8 @@ impl OpenStack {
         }
     }
 
-    fn limits(&self, quotas: Option<Quotas>) -> Limits {
+    /// What the inventory says, else what the cloud told.
+    pub(crate) fn limits(&self, quotas: Option<Quotas>) -> Limits {
         let read = |quota: Quota| {
             let at_most = u32::try_from(quota.limit).ok()?; // -1: none
             Some(Limit { at_most, source: LimitSource::Read })
@@ -115,7 +114,7 @@ impl OpenStack {
     }
 }
 
-fn usage(quotas: Quotas) -> Usage {
+pub(crate) fn usage(quotas: Quotas) -> Usage {
     let used = |quota: Quota| Some(quota.used.saturating_add(quota.reserved));
     Usage { groups: used(quotas.security_group), rules: used(quotas.security_group_rule), resources: None }
 }

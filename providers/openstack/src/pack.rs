@@ -1,5 +1,7 @@
 //! A group's changes become the fewest Neutron calls, and what Neutron's rules can say.
 
+use std::num::NonZeroUsize;
+
 use rsgsync_core::diff::open_outbound;
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site, one_call_a_direction};
 use rsgsync_core::plan::{Action, StepRule};
@@ -10,6 +12,9 @@ use crate::translate;
 
 /// The most rules of one POST: 100 take Neutron a second or two, 1,000 most of a minute.
 const RULES_AT_ONCE: usize = 100;
+
+/// The most groups of one POST.
+const GROUPS_AT_ONCE: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
 /// What Neutron's rules can say.
 pub(crate) fn dialect() -> Dialect {
@@ -35,6 +40,10 @@ impl Pack for OpenStack {
         // Marks of a rule stand in its description, which can't be changed: no rule is joined or left.
         let changes = GroupChanges { joins: Vec::new(), leaves: Vec::new(), ..changes.clone() };
         one_call_a_direction(&changes, &self.dialect).into_iter().flat_map(split).collect()
+    }
+
+    fn at_once(&self, action: Action) -> NonZeroUsize {
+        if action == Action::CreateGroup { GROUPS_AT_ONCE } else { NonZeroUsize::MIN }
     }
 
     fn unsayable(&self, rule: &Rule, _group: &str, _peer: &str) -> Option<String> {

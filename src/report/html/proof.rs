@@ -1,4 +1,4 @@
-//! What was proved, what for, under which assumptions, and the calls that it is about.
+//! What was proved, what for, under which assumptions, and the steps that it is about.
 
 use maud::{Markup, html};
 use rsgsync_core::document::{GuardEntry, StepEntry};
@@ -7,7 +7,7 @@ use rsgsync_core::plan::Action;
 use super::{Report, Text, scrolled};
 use crate::report::{count, text};
 
-/// The proof, and the calls in their order.
+/// The proof, and the steps in their order.
 pub fn section(report: &Report<'_>) -> Markup {
     let (plan, proof) = (report.plan, &report.document.proof);
     let gaps = text::gaps(plan);
@@ -23,17 +23,17 @@ pub fn section(report: &Report<'_>) -> Markup {
                 h3 { "What it takes for granted" }
                 ul { @for line in &proof.assumptions { li { (line) } } }
             }
-            @if !report.document.steps.is_empty() { (calls(&report.document.steps)) }
+            @if !report.document.steps.is_empty() { (ordered(&report.document.steps)) }
             (guards(&report.document.guards))
         }
     }
 }
 
-fn calls(steps: &[StepEntry]) -> Markup {
+fn ordered(steps: &[StepEntry]) -> Markup {
     let table = html! {
         table {
-            caption { "Calls, in an order that keeps every dependency" }
-            thead { tr { @for head in ["call", "network", "group", "what", "after"] { th scope="col" { (head) } } } }
+            caption { "Steps, in an order that keeps every dependency" }
+            thead { tr { @for head in ["step", "network", "group", "what", "after"] { th scope="col" { (head) } } } }
             tbody {
                 @for step in steps {
                     tr {
@@ -47,7 +47,7 @@ fn calls(steps: &[StepEntry]) -> Markup {
             }
         }
     };
-    html! { details { summary { (count(steps.len(), "call")) } (scrolled("Calls", &table)) } }
+    html! { details { summary { (count(steps.len(), "step")) } (scrolled("Steps", &table)) } }
 }
 
 fn done(step: &StepEntry) -> String {
