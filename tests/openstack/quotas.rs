@@ -47,8 +47,10 @@ fn more_groups_than_the_project_may_have_are_refused_with_the_arithmetic() {
 #[test]
 fn room_for_groups_that_somebody_takes_meanwhile_leaves_a_journal_and_is_gone_on_from() {
     let mut project = Project::with_quotas("taken", &circle("ipv4"), 10, 100);
-    let (failed, _proxy) =
-        project.meanwhile(&["apply"], (format!("POST {GROUPS}"), 1), |project| project.set_quota("security_group", 2));
+    let (failed, proxy) =
+        project.meanwhile(&["apply"], (format!("POST {GROUPS}"), 0), |project| project.set_quota("security_group", 2));
+    // All three; the first; the two others; the second. The third isn't asked for.
+    assert_eq!(proxy.count(&format!("POST {GROUPS}")), 4);
     let failed = failed.exits(3).complains("OverQuota").complains("2 groups of 2 are used, 1 more were asked for");
     assert!(failed.stderr.contains("openstack quota set --secgroups"), "{}", failed.stderr);
     assert_eq!((project.scene.journals().len(), project.listed().len()), (1, 1));
