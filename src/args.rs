@@ -56,9 +56,24 @@ pub struct Global {
     /// Say less on stderr: no progress, no warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more on stderr: -v what is called, -vv every detail (RUST_LOG overrides it)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    /// Say more on stderr: -v each call, -vv every detail (RUST_LOG overrides it)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
+    /// How stderr is written
+    #[arg(long, global = true, value_enum, env = LOG_FORMAT, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// The variable that says how stderr is written.
+pub const LOG_FORMAT: &str = "RSGSYNC_LOG_FORMAT";
+
+/// How stderr is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For log collectors: a JSON object a line, errors too.
+    Json,
 }
 
 /// How reports are printed.

@@ -2,9 +2,12 @@
 
 use std::fmt::Write as _;
 
-use rsgsync_core::inventory::Problems;
+use rsgsync_core::inventory::{Problem, Problems};
 use rsgsync_core::plan::PlanError;
 use rsgsync_engine::CloudError;
+
+use crate::console::Notice;
+use crate::report::escape_lines;
 
 /// Why a command can't do its job: exit code 1.
 #[derive(Debug)]
@@ -30,23 +33,47 @@ impl Failure {
         Self::Other { message: message.into(), help: Some(help.into()) }
     }
 
-    /// The text for stderr.
-    pub fn render(&self) -> String {
+    /// What stderr is told.
+    pub fn notices(&self) -> Vec<Notice> {
         match self {
             Self::Inventory(problems) => problems.iter().map(problem).collect(),
-            Self::Plan(errors) => errors.iter().map(|e| line("error", &e.to_string(), Some(&e.help()))).collect(),
-            Self::Cloud(errors) => errors.iter().map(|e| line("error", &e.to_string(), e.help.as_deref())).collect(),
-            Self::Other { message, help } => line("error", message, help.as_deref()),
+            Self::Plan(errors) => {
+                errors.iter().map(|e| Notice::error("plan", e.to_string()).help(Some(e.help()))).collect()
+            }
+            Self::Cloud(errors) => errors.iter().map(cloud).collect(),
+            Self::Other { message, help } => vec![Notice::error("failed", message).help(help.as_deref())],
         }
     }
 }
 
-/// A problem of the inventory, with the line that it is about.
-pub fn problem(problem: &rsgsync_core::inventory::Problem) -> String {
+/// What a cloud said no to.
+pub fn cloud(error: &CloudError) -> Notice {
+    let notice = Notice::error("cloud", error.to_string()).help(error.help.as_deref());
+    match &error.request_id {
+        Some(id) => notice.with("request_id", id.as_str()),
+        None => notice,
+    }
+}
+
+/// A problem of the inventory: people see the line that it is about, programs where it is.
+pub fn problem(problem: &Problem) -> Notice {
+    let code = problem.kind().as_str();
+    let kind = if problem.is_warning() { Notice::warning } else { Notice::error };
+    let notice = kind(code, problem.message())
+        .help(problem.help())
+        .with("file", problem.path())
+        .with("line", problem.line())
+        .with("column", problem.column())
+        .with("field", problem.field());
+    notice.pictured(picture(problem))
+}
+
+fn picture(problem: &Problem) -> String {
+    let kind = if problem.is_warning() { "warning" } else { "error" };
     // A picture of an endless line helps nobody.
     if problem.source_line().len() > 400 {
         let place = format!("{}:{}:{}: {}", problem.path(), problem.line(), problem.column(), problem.message());
-        return line(if problem.is_warning() { "warning" } else { "error" }, &place, problem.help());
+        return line(kind, &place, problem.help());
     }
     let mut out = String::new();
     let handler = miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor())
@@ -54,15 +81,15 @@ pub fn problem(problem: &rsgsync_core::inventory::Problem) -> String {
         .with_width(100);
     match handler.render_report(&mut out, problem) {
         Ok(()) => out,
-        Err(_) => line("error", problem.message(), problem.help()),
+        Err(_) => line(kind, problem.message(), problem.help()),
     }
 }
 
-/// `error: MESSAGE`, and on the next line `  help: WAY OUT`; control characters are escaped.
+/// `lint: MESSAGE`, and on the next line `  help: WAY OUT`; control characters are escaped.
 pub fn line(kind: &str, message: &str, help: Option<&str>) -> String {
-    let mut out = format!("{kind}: {}\n", crate::report::escape_lines(message));
+    let mut out = format!("{kind}: {}\n", escape_lines(message));
     if let Some(help) = help {
-        let _ = writeln!(out, "  help: {}", crate::report::escape_lines(help));
+        let _ = writeln!(out, "  help: {}", escape_lines(help));
     }
     out
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use rsgsync_core::plan::{NetworkPlan, Plan};
 use rsgsync_engine::journal::{Came, Left, Record, Unread, keep, left_at, left_in};
 
-use crate::failure::{Failure, line};
+use crate::console::{Console, Notice};
+use crate::failure::Failure;
 
 /// How many journals of runs that are over are kept.
 const KEPT: usize = 100;
@@ -39,23 +40,20 @@ pub struct Unfinished(Vec<Left>);
 
 impl Unfinished {
     /// Looks for them, and says a line about each.
-    pub fn of(plan: &Plan, quiet: bool) -> Self {
+    pub fn of(plan: &Plan, console: Console) -> Self {
         let mut found = Vec::new();
         for left in folder().map(|folder| left_in(&folder)).unwrap_or_default() {
             let said = match &left.told {
                 Ok(Some(record)) if touches(record, plan) => found_stopped(&left.path, record),
                 Ok(Some(_)) => continue,
-                Ok(None) => format!("{} is empty: its run was stopped before its first call\n", left.path.display()),
+                Ok(None) => format!("{} is empty: its run was stopped before its first call", left.path.display()),
                 Err(error) => {
-                    if !quiet {
-                        eprint!("{}", damaged(&left.path, error));
-                    }
+                    console.tell(&damaged(&left.path, error));
                     continue;
                 }
             };
-            if !quiet {
-                eprint!("unfinished: {}", crate::report::escape_lines(&said));
-            }
+            let notice = Notice::info("unfinished", format!("unfinished: {said}"));
+            console.tell(&notice.with("journal", left.path.display().to_string()));
             found.push(left);
         }
         Self(found)
@@ -67,10 +65,10 @@ impl Unfinished {
     }
 
     /// Closes them: this run has gone on from what is really there.
-    pub fn close(self) {
+    pub fn close(self, console: Console) {
         for left in self.0 {
             if let Err(error) = left.close() {
-                eprint!("{}", line("warning", &error.to_string(), None));
+                console.tell(&Notice::warning("journal", error.to_string()));
             }
         }
     }
@@ -85,14 +83,15 @@ fn found_stopped(path: &Path, record: &Record) -> String {
     let what = if record.command.is_empty() { "a run" } else { &record.command };
     format!(
         "{what} was stopped{when}, {done} of {steps} steps done{failed}, {unknown} unknown; going on from what is there \
-         (journal {})\n",
+         (journal {})",
         path.display()
     )
 }
 
-fn damaged(path: &Path, error: &Unread) -> String {
+fn damaged(path: &Path, error: &Unread) -> Notice {
     let message = format!("journal {}: {error}", path.display());
-    line("warning", &message, Some("it is left as it is; move it away once you know what that run has done"))
+    let help = "it is left as it is; move it away once you know what that run has done";
+    Notice::warning("journal", message).help(Some(help)).with("journal", path.display().to_string())
 }
 
 /// Whether a run was about groups that the plan is about, too.

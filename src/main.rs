@@ -4,53 +4,53 @@ mod args;
 mod clouds;
 mod commands;
 mod complete;
+mod console;
 mod failure;
 mod file;
 mod journals;
 mod load;
+mod log;
 mod pipeline;
 mod progress;
 mod report;
 mod running;
+mod usage;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Colour, Command, Format, Global};
+use args::{Cli, Colour, Command, Format};
 use commands::{Context, Exit};
+use console::Console;
 use failure::Failure;
 
 fn main() -> ExitCode {
     complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Refused } else { Exit::Done }.into();
-        }
+        Err(error) => return usage::told(&error).into(),
     };
-    set_up(&cli.global);
+    set_colours(cli.global.color);
+    let console = Console::new(&cli.global);
+    log::start(&cli.global, console);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(&cli)),
+        Ok(runtime) => runtime.block_on(run(&cli, console)),
         Err(error) => Err(Failure::new(format!("can't start: {error}"), "check the limits of this process")),
     };
     match result {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            anstream::eprint!("{}", failure.render());
+            console.tell_all(&failure.notices());
             Exit::Refused.into()
         }
     }
 }
 
-async fn run(cli: &Cli) -> Result<Exit, Failure> {
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+async fn run(cli: &Cli, console: Console) -> Result<Exit, Failure> {
     refuse_format(cli)?;
-    let context = Context { global: &cli.global, today: jiff::ZonedDateTime::now().date(), terminal };
+    let context = Context { global: &cli.global, today: jiff::ZonedDateTime::now().date(), console };
     match &cli.command {
         Command::Plan(args) => commands::plan::run(&context, args).await,
         Command::Apply(args) => commands::apply::run(&context, args).await,
@@ -91,25 +91,11 @@ fn refuse_format(cli: &Cli) -> Result<(), Failure> {
     ))
 }
 
-/// Colours and logs, before anything is printed.
-fn set_up(global: &Global) {
-    match global.color {
+/// The same colours for everything that is printed.
+fn set_colours(colour: Colour) {
+    match colour {
         Colour::Auto => {}
         Colour::Always => anstream::ColorChoice::Always.write_global(),
         Colour::Never => anstream::ColorChoice::Never.write_global(),
     }
-    let level = match global.verbose {
-        // OpenStack's SDK logs as errors what ours say better.
-        0 => "warn,openstack_sdk=off",
-        1 => "rsgsync=info,rsgsync_engine=info,rsgsync_aws=info,rsgsync_openstack=info,warn",
-        _ => "rsgsync=debug,rsgsync_engine=debug,rsgsync_aws=debug,rsgsync_openstack=debug,info",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let colours = match global.color {
-        Colour::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-        Colour::Always => true,
-        Colour::Never => false,
-    };
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    log.with_target(false).init();
 }

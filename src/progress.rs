@@ -1,4 +1,4 @@
-//! What stderr shows while calls run: a bar on a terminal, a line a step elsewhere.
+//! What stderr shows while calls run: bars on a terminal, a line a step elsewhere.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,22 +8,23 @@ use rsgsync_core::name::NetworkName;
 use rsgsync_core::plan::{Action, Plan, Step};
 use rsgsync_engine::{CloudError, Done, Progress, Waiting};
 
+use crate::console::{Console, Notice};
 use crate::report::{count, escape};
 
 /// The screen's lower edge.
 pub struct Screen {
     bars: MultiProgress,
     steps: ProgressBar,
-    lines: bool,
+    console: Console,
     names: HashMap<u32, String>,
 }
 
 impl Screen {
-    /// A screen; `quiet` shows nothing.
-    pub fn new(quiet: bool, terminal: bool) -> Self {
-        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    /// A screen without a bar.
+    pub fn new(console: Console) -> Self {
+        let target = if console.bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        Self { bars, steps: ProgressBar::hidden(), lines: !quiet && !terminal, names: HashMap::new() }
+        Self { bars, steps: ProgressBar::hidden(), console, names: HashMap::new() }
     }
 
     /// Shows that a network is being read, until the value is dropped.
@@ -56,11 +57,12 @@ impl Screen {
         self.names.get(&step.id.0).map_or("", String::as_str)
     }
 
-    fn say(&self, text: &str) {
-        if self.lines {
-            eprintln!("{}", escape(text));
+    fn say(&self, network: &NetworkName, text: &str) {
+        let text = format!("{network}{text}");
+        if self.console.bars {
+            self.steps.set_message(escape(&text));
         } else {
-            self.steps.set_message(escape(text));
+            self.console.tell(&Notice::info("step", escape(&text)).with("network", network.as_str()));
         }
     }
 }
@@ -89,33 +91,34 @@ fn verb(step: &Step) -> String {
 
 impl Progress for Screen {
     fn started(&self, step: &Step) {
-        if !self.lines {
+        if self.console.bars {
             self.steps.set_message(escape(self.name(step)));
         }
     }
 
     fn finished(&self, step: &Step, result: Result<&Done, &CloudError>) {
         self.steps.inc(1);
-        if self.lines {
+        if !self.console.bars {
             let how = match result {
                 Ok(done) if done.already => "was so already",
                 Ok(_) => "done",
                 Err(_) => "failed",
             };
-            self.say(&format!("{} {}: {how}", step.network, self.name(step)));
+            self.say(&step.network, &format!(" {}: {how}", self.name(step)));
         }
     }
 
     fn waiting(&self, network: &NetworkName, why: Waiting<'_>, pause: Duration) {
         let seconds = pause.as_secs_f32();
-        self.say(&match why {
-            Waiting::Retry(error) => format!("{network}: {}; trying again in {seconds:.1} s", error.message),
-            Waiting::Lagging => format!("{network}: additions are not visible yet; looking again in {seconds:.1} s"),
-            Waiting::Settle => format!("{network}: additions settle for {seconds:.0} s before removals"),
-        });
+        let text = match why {
+            Waiting::Retry(error) => format!(": {}; trying again in {seconds:.1} s", error.message),
+            Waiting::Lagging => format!(": additions are not visible yet; looking again in {seconds:.1} s"),
+            Waiting::Settle => format!(": additions settle for {seconds:.0} s before removals"),
+        };
+        self.say(network, &text);
     }
 
     fn reading_back(&self, network: &NetworkName, groups: usize) {
-        self.say(&format!("{network}: reading {} back", count(groups, "changed group")));
+        self.say(network, &format!(": reading {} back", count(groups, "changed group")));
     }
 }

@@ -8,8 +8,9 @@ use rsgsync_core::plan::{Action, Plan, Step, StepId};
 use rsgsync_engine::{CloudError, Journal, Options, Outcome, Run, StopSignal, Stopped, carry_out};
 
 use crate::args::Running;
-use crate::commands::Context;
-use crate::failure::{Failure, line};
+use crate::commands::{Context, Exit};
+use crate::console::{Console, Notice};
+use crate::failure::{Failure, cloud};
 use crate::journals;
 use crate::pipeline::Opened;
 use crate::report::{count, escape};
@@ -25,6 +26,20 @@ pub fn ask(question: &str) -> bool {
 /// Whether somebody can be asked.
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// Tells that the answer was no.
+pub fn declined(console: Console) -> Exit {
+    console.tell(&Notice::info("declined", "nothing was changed"));
+    Exit::Refused
+}
+
+/// Tells why it isn't known that what now holds is what was wanted.
+pub fn unconfirmed(context: &Context<'_>, why: &str) -> Exit {
+    let notice = Notice::outcome("unconfirmed", format!("unconfirmed: every call was made, but {why}"));
+    let help = "the cloud's answers may lag, or somebody else writes; run `rsgsync plan` again";
+    context.console.tell(&notice.help(Some(help)));
+    Exit::Partial
 }
 
 /// Carries the plan out, and tells on stderr what failed and what is left.
@@ -65,13 +80,16 @@ pub async fn carry(
         .collect();
     let stop = StopSignal::new();
     let signal = stop.clone();
+    let console = context.console;
     let listener = tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("stopping: calls in flight are finished first; once more stops at once");
+            let message = "stopping: calls in flight are finished first; once more stops at once";
+            console.tell(&Notice::info("stopping", message));
             signal.cancel();
         }
         if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("stopped at once: what was in flight may be done or not; the journal is kept");
+            let message = "stopped at once: what was in flight may be done or not; the journal is kept";
+            console.tell(&Notice::outcome("stopped", message));
             std::process::exit(3);
         }
     });
@@ -87,45 +105,46 @@ pub async fn carry(
     outcome.failed = failed;
     let descriptions: Vec<(StepId, CloudError)> = descriptions;
     for (_, error) in &descriptions {
-        eprint!("{}", line("warning", &format!("descriptions stay as they were: {error}"), None));
+        console.tell(&Notice::warning("cloud", format!("descriptions stay as they were: {error}")));
     }
-    report(plan, &outcome);
-    if !context.global.quiet || !outcome.is_complete() {
-        eprintln!("journal: {}", path.display());
-    }
+    report(console, plan, &outcome);
+    // The way back from a run that is not complete is no detail.
+    let kind = if outcome.is_complete() { Notice::info } else { Notice::outcome };
+    let path = path.display().to_string();
+    console.tell(&kind("journal", format!("journal: {path}")).with("journal", path));
     drop(journal);
     journals::tidy();
     Ok(outcome)
 }
 
-fn report(plan: &Plan, outcome: &Outcome) {
+fn report(console: Console, plan: &Plan, outcome: &Outcome) {
     let name = |id: &rsgsync_core::plan::StepId| {
         let step = plan.steps.iter().find(|s| s.id == *id);
         let network = step.and_then(|s| plan.networks.iter().find(|n| n.network.name == s.network));
         step.zip(network).map_or(String::new(), |(s, n)| format!("step {} on {}", s.id.0, n.group_name(s.group)))
     };
     for (id, error) in &outcome.failed {
-        eprint!("{}", line("error", &format!("{}: {error}", name(id)), error.help.as_deref()));
+        console.tell(&cloud(error).about(&name(id)));
     }
     for (network, error) in &outcome.unconfirmed {
-        eprint!("{}", line("error", &format!("network `{network}`: {error}"), error.help.as_deref()));
+        console.tell(&cloud(error).about(&format!("network `{network}`")));
     }
     match &outcome.stopped {
-        Some(Stopped::Signal) => eprintln!("stopped as asked"),
+        Some(Stopped::Signal) => console.tell(&Notice::outcome("stopped", "stopped as asked")),
         Some(Stopped::Journal(error)) => {
-            eprint!(
-                "{}",
-                line("error", &error.to_string(), Some("no further call was made; free some room and apply again"))
-            );
+            let help = "no further call was made; free some room and apply again";
+            console.tell(&Notice::error("journal", error.to_string()).help(Some(help)));
         }
         None => {}
     }
     let left = outcome.failed.len() + outcome.skipped.len();
     if left > 0 {
-        eprintln!("{} done, {left} left:", count(outcome.done.len(), "step"));
-        for (id, because) in &outcome.skipped {
-            eprintln!("  {}: {}", escape(&name(id)), because);
-        }
-        eprintln!("apply again: it goes on from what is really there");
+        let message = format!("{} done, {left} left", count(outcome.done.len(), "step"));
+        let help = "apply again: it goes on from what is really there";
+        let skipped: Vec<String> =
+            outcome.skipped.iter().map(|(id, because)| escape(&format!("{}: {because}", name(id)))).collect();
+        let lines: String = skipped.iter().map(|line| format!("  {line}\n")).collect();
+        let notice = Notice::outcome("left", &message).help(Some(help)).with("skipped", skipped);
+        console.tell(&notice.pictured(format!("{message}:\n{lines}{help}\n")));
     }
 }

@@ -255,7 +255,13 @@ fn the_roles_for_google_cloud_allow_the_calls_that_are_made_and_no_other() {
 /// What `--help` says, with these words before it.
 fn help(words: &[&str]) -> String {
     let mut command = Command::cargo_bin("rsgsync").expect("the program is built");
-    let output = command.args(words).arg("--help").env_remove("RSGSYNC_INVENTORY").env("COLUMNS", "100").output();
+    let output = command
+        .args(words)
+        .arg("--help")
+        .env_remove("RSGSYNC_INVENTORY")
+        .env_remove("RSGSYNC_LOG_FORMAT")
+        .env("COLUMNS", "100")
+        .output();
     let output = output.expect("it runs");
     assert!(output.status.success(), "{words:?}");
     String::from_utf8(output.stdout).expect("text")

@@ -10,12 +10,13 @@ use rsgsync_core::plan::{Plan, PlanOptions, Step, all_of};
 
 use super::{Context, Exit, documented};
 use crate::args::ApplyArgs;
-use crate::failure::{Failure, line};
+use crate::console::Notice;
+use crate::failure::Failure;
 use crate::journals::Unfinished;
 use crate::load::saved;
 use crate::pipeline::{Wish, make_again, make_plan, observe, open, open_saved, plan_options, with_quotas};
 use crate::report::count;
-use crate::running::{ask, can_ask, carry};
+use crate::running::{ask, can_ask, carry, declined, unconfirmed};
 
 /// Plans, asks where somebody can be asked, carries out, and compares again.
 pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
@@ -43,9 +44,9 @@ async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Re
     if plan.steps.is_empty() {
         return Ok(Exit::Done);
     }
-    let unfinished = Unfinished::of(&plan, context.global.quiet);
+    let unfinished = Unfinished::of(&plan, context.console);
     let outcome = carry(context, "apply", &opened, &plan, &document, &args.running).await?;
-    unfinished.close();
+    unfinished.close(context.console);
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }
@@ -54,19 +55,12 @@ async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Re
             let calls = count(plan.calls(), "call");
             context.say(&format!("\nApplied in {calls}; the plan is carried out.\n")).map(|()| Exit::Done)
         }
-        Ok(_) => Ok(unconfirmed("what the plan brings about is not all there")),
+        Ok(_) => Ok(unconfirmed(context, "what the plan brings about is not all there")),
         Err(failure) => {
-            anstream::eprint!("{}", failure.render());
-            Ok(unconfirmed("what the plan brings about is not all there"))
+            context.console.tell_all(&failure.notices());
+            Ok(unconfirmed(context, "what the plan brings about is not all there"))
         }
     }
-}
-
-/// Every call was made, but what they brought about isn't seen.
-fn unconfirmed(why: &str) -> Exit {
-    eprintln!("unconfirmed: every call was made, but {why}");
-    eprintln!("  help: the cloud's answers may lag, or somebody else writes; run `rsgsync plan` again");
-    Exit::Partial
 }
 
 async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
@@ -81,32 +75,31 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let document = documented(&plan, &wish.guards);
     context.print_plan(&plan, &document)?;
     refuse(&plan, args, &document.digest)?;
-    let unfinished = Unfinished::of(&plan, context.global.quiet);
+    let unfinished = Unfinished::of(&plan, context.console);
     let unread = |exit: Exit| if errors.is_empty() { Ok(exit) } else { Err(Failure::Cloud(errors.clone())) };
     if plan.steps.is_empty() {
-        unfinished.close();
-        return unread(waits_for_other_shards(&wish, &options, &plan));
+        unfinished.close(context.console);
+        return unread(waits_for_other_shards(context, &wish, &options, &plan));
     }
     let asks = !args.running.yes && args.expect.is_none() && can_ask();
     if asks && !ask(&format!("Make {}?", count(plan.calls(), "call"))) {
-        eprintln!("nothing was changed");
-        return Ok(Exit::Refused);
+        return Ok(declined(context.console));
     }
     let outcome = carry(context, "apply", &opened, &plan, &document, &args.running).await?;
-    unfinished.close();
+    unfinished.close(context.console);
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }
     let again = observe(&wish, &opened, false, &context.screen()).await;
     if again.errors().len() > errors.len() {
-        again.errors().iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
-        return Ok(unconfirmed("reading back failed"));
+        context.console.tell_all(&Failure::Cloud(again.errors()).notices());
+        return Ok(unconfirmed(context, "reading back failed"));
     }
     let mut left = match make_plan(&wish, &opened, again, &options) {
         Ok(left) => left,
         Err(failure) => {
-            anstream::eprint!("{}", failure.render());
-            return Ok(unconfirmed("the cloud can't be planned for any more"));
+            context.console.tell_all(&failure.notices());
+            return Ok(unconfirmed(context, "the cloud can't be planned for any more"));
         }
     };
     // A network that could not be read at first was not in the plan.
@@ -114,16 +107,16 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     left.steps.retain(was_read);
     if !left.in_sync() {
         let (adds, removes) = left.counts();
-        return Ok(unconfirmed(&format!("{} are still to add and {removes} to remove", count(adds, "rule"))));
+        return Ok(unconfirmed(context, &format!("{} are still to add and {removes} to remove", count(adds, "rule"))));
     }
     let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
     let state = if spared { "what nothing wants is still there" } else { "in sync" };
     context.say(&format!("\nApplied in {}; {state}.\n", count(plan.calls(), "call")))?;
-    unread(waits_for_other_shards(&wish, &options, &left))
+    unread(waits_for_other_shards(context, &wish, &options, &left))
 }
 
 /// Rows may wait for groups that other parts of the fleet are still to make: then there is more to do later.
-fn waits_for_other_shards(wish: &Wish, options: &PlanOptions, plan: &Plan) -> Exit {
+fn waits_for_other_shards(context: &Context<'_>, wish: &Wish, options: &PlanOptions, plan: &Plan) -> Exit {
     let of_inventory = |why: &Why| match why {
         Why::GroupNotThere(network, group) => {
             let groups = wish.desired.networks.get(network).into_iter().flat_map(|n| &n.groups);
@@ -135,11 +128,9 @@ fn waits_for_other_shards(wish: &Wish, options: &PlanOptions, plan: &Plan) -> Ex
     if waiting == 0 {
         return Exit::Done;
     }
-    eprintln!(
-        "{} for groups that other shards make",
-        if waiting == 1 { "1 row waits".to_owned() } else { format!("{waiting} rows wait") }
-    );
-    eprintln!("  help: run this shard again when they are through");
+    let rows = if waiting == 1 { "1 row waits".to_owned() } else { format!("{waiting} rows wait") };
+    let notice = Notice::outcome("waiting", format!("{rows} for groups that other shards make"));
+    context.console.tell(&notice.help(Some("run this shard again when they are through")));
     Exit::Partial
 }
 

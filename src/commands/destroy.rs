@@ -4,11 +4,11 @@ use rsgsync_core::plan::PlanOptions;
 
 use super::{Context, Exit, documented};
 use crate::args::{DestroyArgs, Format};
-use crate::failure::{Failure, line};
+use crate::failure::Failure;
 use crate::journals::Unfinished;
 use crate::pipeline::{destruction, make_destruction, observe, open};
 use crate::report::{self, count};
-use crate::running::{ask, can_ask, carry};
+use crate::running::{ask, can_ask, carry, declined, unconfirmed};
 
 /// Plans the removal, asks, carries out, and looks again.
 pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Failure> {
@@ -39,30 +39,27 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
             return Err(Failure::new("destroy asks before it removes, but there is no terminal", "pass --yes"));
         }
         if !ask(&format!("Remove all this in {}?", count(plan.calls(), "call"))) {
-            eprintln!("nothing was changed");
-            return Ok(Exit::Refused);
+            return Ok(declined(context.console));
         }
     }
-    let unfinished = Unfinished::of(&plan, context.global.quiet);
+    let unfinished = Unfinished::of(&plan, context.console);
     let outcome = carry(context, "destroy", &opened, &plan, &document, &args.running).await?;
-    unfinished.close();
+    unfinished.close(context.console);
     if !outcome.is_complete() {
         return Ok(Exit::Partial);
     }
     let again = observe(&wish, &opened, true, &context.screen()).await;
     let errors = again.errors();
-    errors.iter().for_each(|e| eprint!("{}", line("error", &e.to_string(), e.help.as_deref())));
+    context.console.tell_all(&Failure::Cloud(errors.clone()).notices());
     let left = match make_destruction(&wish, &opened, again, &destruction) {
         Ok(left) => left,
         Err(failure) => {
-            anstream::eprint!("{}", failure.render());
-            eprintln!("unconfirmed: every call was made, but the cloud can't be planned for any more");
-            return Ok(Exit::Partial);
+            context.console.tell_all(&failure.notices());
+            return Ok(unconfirmed(context, "the cloud can't be planned for any more"));
         }
     };
     if !errors.is_empty() || !left.steps.is_empty() {
-        eprintln!("unconfirmed: after the last call, {} are still to make", count(left.calls(), "call"));
-        return Ok(Exit::Partial);
+        return Ok(unconfirmed(context, &format!("{} are still to make", count(left.calls(), "call"))));
     }
     if context.global.format == Format::Text {
         super::print(&format!("\nDestroyed in {}.\n", count(plan.calls(), "call")))?;

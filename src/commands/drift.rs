@@ -11,10 +11,10 @@ use rsgsync_engine::{CloudError, Patience, StopSignal};
 
 use super::{Context, Exit, documented, print};
 use crate::args::{Changes, DriftArgs, Format};
-use crate::failure::{Failure, line};
+use crate::console::Notice;
+use crate::failure::Failure;
 use crate::file::{Readers, save};
 use crate::pipeline::{Opened, make_plan, observe_within, open, plan_options, too_slow};
-use crate::progress::Screen;
 use crate::report::brief::{drift_chat, drift_markdown};
 use crate::report::html::{Report, page};
 use crate::report::metrics::{Run, metrics};
@@ -34,7 +34,7 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
     document.drift = Some(drift(&plan));
     let mut errors = errors;
     if args.attachments {
-        let (found, failed) = attachments(&plan, &opened, within, &context.screen()).await;
+        let (found, failed) = attachments(context, &plan, &opened, within).await;
         document.attachments = Some(found);
         errors.extend(failed);
     }
@@ -55,7 +55,8 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
     for entry in document.attachments.iter().flatten().filter(|entry| entry.interfaces == 0) {
         let AttachmentEntry { network, security_group, id, .. } = entry;
         let message = format!("no network interface carries `{security_group}` ({id}) of network `{network}`");
-        eprint!("{}", line("warning", &message, Some("its rules protect nothing: give it to the nodes")));
+        let help = Some("its rules protect nothing: give it to the nodes");
+        context.console.tell(&Notice::warning("attachments", message).help(help).with("network", network.as_str()));
     }
     if !errors.is_empty() {
         return Err(Failure::Cloud(errors));
@@ -65,12 +66,12 @@ pub async fn run(context: &Context<'_>, args: &DriftArgs) -> Result<Exit, Failur
 
 /// How many interfaces carry each group that a plan names, of all clouds that can be asked.
 async fn attachments(
+    context: &Context<'_>,
     plan: &Plan,
     opened: &[Opened],
     within: Duration,
-    screen: &Screen,
 ) -> (Vec<AttachmentEntry>, Vec<CloudError>) {
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    let (mut found, mut errors, screen) = (Vec::new(), Vec::new(), context.screen());
     let asked = plan.networks.iter().filter_map(|network| {
         let opened = opened.iter().find(|opened| opened.network.name == network.network.name)?;
         let here = network.groups.iter().filter(|group| group.status != GroupStatus::Skipped);
@@ -81,16 +82,12 @@ async fn attachments(
     for (network, opened, ids) in asked {
         let name = &network.network.name;
         let (cloud, patience, stop) = (opened.cloud.as_ref(), Patience::default(), StopSignal::new());
-        let counted = rsgsync_engine::attachments(name, cloud, &ids, patience, screen, &stop);
+        let counted = rsgsync_engine::attachments(name, cloud, &ids, patience, &screen, &stop);
         match tokio::time::timeout(within, counted).await.unwrap_or_else(|_| Err(too_slow(name, within))) {
-            Ok(None) => eprint!(
-                "{}",
-                line(
-                    "warning",
-                    &format!("interfaces of network `{name}` are not counted: its cloud can't be asked"),
-                    None
-                )
-            ),
+            Ok(None) => {
+                let message = format!("interfaces of network `{name}` are not counted: its cloud can't be asked");
+                context.console.tell(&Notice::warning("attachments", message).with("network", name.as_str()));
+            }
             Ok(Some(counts)) => found.extend(counts.into_iter().map(|(id, interfaces)| {
                 let observed = network.observed.iter().flat_map(|observed| &observed.groups);
                 let named = observed.into_iter().find(|group| group.id == id).map(|group| group.name.to_string());

@@ -9,7 +9,8 @@ use rsgsync_core::pack::Pack;
 use super::{Context, Exit, print};
 use crate::args::{ExplainArgs, Format};
 use crate::clouds::beside_rules;
-use crate::failure::{Failure, line};
+use crate::console::Notice;
+use crate::failure::Failure;
 use crate::pipeline::{open_named, read_for};
 use crate::report::explain as report;
 
@@ -37,9 +38,7 @@ pub async fn run(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Fail
     let read = read_for(&scopes, &opened, &context.screen()).await;
     let readings = read.into_iter().map(|(name, (atoms, read))| {
         let read = read.map(|(observed, cloud)| (observed, cloud as &dyn Pack)).map_err(|error| {
-            if !context.global.quiet {
-                eprint!("{}", line("warning", &error.to_string(), error.help.as_deref()));
-            }
+            context.console.tell(&Notice::warning("cloud", error.to_string()).help(error.help.as_deref()));
             error.to_string()
         });
         (name, Reading { atoms, read })

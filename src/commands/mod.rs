@@ -24,6 +24,7 @@ use rsgsync_core::guard::GuardsInForce;
 use rsgsync_core::plan::Plan;
 
 use crate::args::{Format, Global};
+use crate::console::Console;
 use crate::failure::{Failure, problem};
 use crate::pipeline::{Wish, wish};
 use crate::progress::Screen;
@@ -59,23 +60,21 @@ pub struct Context<'a> {
     pub global: &'a Global,
     /// Today.
     pub today: Date,
-    /// Whether a person sees stderr.
-    pub terminal: bool,
+    /// How stderr is written to.
+    pub console: Console,
 }
 
 impl Context<'_> {
     /// Reads the inventory, warns of what is doubtful, and works out what it asks for.
     pub fn wish(&self) -> Result<Wish, Failure> {
         let parsed = load::inventory(&self.global.inventory, self.today)?;
-        if !self.global.quiet {
-            parsed.warnings.iter().for_each(|warning| eprint!("{}", problem(warning)));
-        }
+        parsed.warnings.iter().for_each(|warning| self.console.tell(&problem(warning)));
         Ok(wish(parsed.inventory, self.today))
     }
 
     /// What stderr shows while calls run.
     pub fn screen(&self) -> Screen {
-        Screen::new(self.global.quiet, self.terminal)
+        Screen::new(self.console)
     }
 
     /// Prints a line for people to stdout; a report for programs has no such line.

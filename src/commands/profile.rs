@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{Context, Exit, print};
 use crate::args::{DEFAULT_INVENTORY, Format, ProfileCommand};
-use crate::failure::{Failure, line};
+use crate::console::Notice;
+use crate::failure::Failure;
 use crate::load;
 
 /// Prints profiles: those that ship, and those of the inventory where there is one.
@@ -52,7 +53,7 @@ fn catalog(context: &Context<'_>) -> Result<Catalog, Failure> {
         Err(failure) if named => Err(failure),
         Err(_) => {
             let message = format!("{DEFAULT_INVENTORY} has errors: profiles of its own are not shown");
-            eprint!("{}", line("warning", &message, Some("`rsgsync validate` lists them")));
+            context.console.tell(&Notice::warning("profiles", message).help(Some("`rsgsync validate` lists them")));
             Ok(Catalog::shipped())
         }
     }

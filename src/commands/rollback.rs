@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::journals::Unfinished;
 use crate::pipeline::{Backwards, make_rollback, open_saved, with_quotas};
 use crate::report::{count, escape_lines};
-use crate::running::{ask, can_ask, carry};
+use crate::running::{ask, can_ask, carry, declined, unconfirmed};
 
 /// Reads the journal, plans the way back, asks, carries out, and looks again.
 pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Failure> {
@@ -31,7 +31,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
     let plan = with_quotas(plan, &opened, &context.screen()).await?;
     let document = documented(&plan, &guards);
     if plan.steps.is_empty() && context.global.format == Format::Text {
-        Unfinished::rolled_back(&args.journal_of).close();
+        Unfinished::rolled_back(&args.journal_of).close(context.console);
         return nothing(context, "nothing of that run is left", &plan.notes);
     }
     context.print_plan(&plan, &document)?;
@@ -39,7 +39,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
         return Err(Failure::new("the proof fails: this plan is never applied", "please report this plan as a bug"));
     }
     if plan.steps.is_empty() {
-        Unfinished::rolled_back(&args.journal_of).close();
+        Unfinished::rolled_back(&args.journal_of).close(context.console);
         return Ok(Exit::Done);
     }
     if !args.running.yes {
@@ -50,8 +50,7 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
             ));
         }
         if !ask(&format!("Take all this back in {}?", count(plan.calls(), "call"))) {
-            eprintln!("nothing was changed");
-            return Ok(Exit::Refused);
+            return Ok(declined(context.console));
         }
     }
     let outcome = carry(context, "rollback", &opened, &plan, &document, &args.running).await?;
@@ -61,17 +60,16 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
     let left = match make_rollback(&back, &opened, &context.screen()).await {
         Ok(left) => left,
         Err(failure) => {
-            anstream::eprint!("{}", failure.render());
-            eprintln!("unconfirmed: every call was made, but the cloud can't be looked at any more");
-            return Ok(Exit::Partial);
+            context.console.tell_all(&failure.notices());
+            return Ok(unconfirmed(context, "the cloud can't be looked at any more"));
         }
     };
     if !left.in_sync() {
         let (adds, removes) = left.counts();
-        eprintln!("unconfirmed: after the last call, {} are still to add and {removes} to remove", count(adds, "rule"));
-        return Ok(Exit::Partial);
+        let why = format!("{} are still to add and {removes} to remove", count(adds, "rule"));
+        return Ok(unconfirmed(context, &why));
     }
-    Unfinished::rolled_back(&args.journal_of).close();
+    Unfinished::rolled_back(&args.journal_of).close(context.console);
     if context.global.format == Format::Text {
         print(&format!("\nRolled back in {}.\n", count(plan.calls(), "call")))?;
     }

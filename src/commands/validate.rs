@@ -5,6 +5,7 @@ use rsgsync_core::lint::{Lint, lint};
 
 use super::{Context, Exit, print};
 use crate::args::{Format, ValidateArgs};
+use crate::console::Console;
 use crate::failure::{Failure, line, problem};
 use crate::load;
 use crate::pipeline::wish;
@@ -14,9 +15,9 @@ use crate::report::{count, text};
 pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> {
     let parsed = load::inventory(&context.global.inventory, context.today)?;
     let warnings = parsed.warnings;
-    if !context.global.quiet || args.strict {
-        warnings.iter().for_each(|warning| eprint!("{}", problem(warning)));
-    }
+    // Where warnings fail the run, they are told as well.
+    let console = Console { quiet: context.console.quiet && !args.strict, ..context.console };
+    warnings.iter().for_each(|warning| console.tell(&problem(warning)));
     let wish = wish(parsed.inventory, context.today);
     wish.refuse_guarded()?;
     let unopened: Vec<_> = wish.flows.unopened.iter().chain(&wish.desired.unopened).cloned().collect();

@@ -15,6 +15,7 @@ mod journals;
 mod journey;
 mod limits;
 mod links;
+mod log;
 mod orphans;
 mod ownership;
 mod picture;

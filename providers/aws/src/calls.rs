@@ -54,7 +54,6 @@ impl Intercept for CallLog {
     ) -> Result<(), BoxError> {
         let action = config.load::<Metadata>().map_or("unknown", Metadata::name).to_owned();
         let uri = context.request().uri();
-        tracing::debug!(action, uri, "calling AWS");
         let endpoint = match uri.split_once("://") {
             // A user and password in the URL are nobody's business.
             Some((scheme, rest)) => {
@@ -63,6 +62,7 @@ impl Intercept for CallLog {
             }
             None => uri.to_owned(),
         };
+        tracing::info!(action, endpoint, "calling AWS");
         *self.0.counts.lock().unwrap_or_else(PoisonError::into_inner).entry(action).or_default() += 1;
         *self.0.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(endpoint);
         Ok(())

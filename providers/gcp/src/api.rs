@@ -131,7 +131,7 @@ impl Compute {
         Pass { headers, made }: Pass,
     ) -> Result<Answer, Refused> {
         let url = call.url(&self.base, place.project);
-        tracing::debug!(call = call.name, url = url.as_str(), "calling Compute Engine");
+        tracing::info!(call = call.name, url = url.as_str(), "calling Compute Engine");
         place.calls.count(call.name);
         let timeout = if call.name.ends_with(".wait") { OPERATION } else { ANSWER };
         let mut request = self.client.request(call.method.clone(), url).headers(headers).timeout(timeout);

@@ -145,7 +145,7 @@ impl Neutron {
 
     async fn send_to(&self, log: &CallLog, doing: &str, call: &Call<'_>, url: Url) -> Result<Answer, Refused> {
         let name = call.name();
-        tracing::debug!(call = name, url = url.as_str(), "calling Neutron");
+        tracing::info!(call = name, url = url.as_str(), "calling Neutron");
         log.count(name);
         let mut request = http::Request::builder().method(call.method.clone()).uri(url.as_str());
         if !call.body.is_empty() {

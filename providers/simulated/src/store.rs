@@ -196,7 +196,7 @@ impl Store {
         let request_id = format!("simulated-{number}");
         let tell = |answer: &Answer| {
             let About { kind, group, rules } = *about;
-            tracing::debug!(number, kind = kind.as_str(), group, rules, ?answer, "call");
+            tracing::info!(number, kind = kind.as_str(), group, rules, ?answer, "call");
         };
         let log = |store: &mut Self, answer| {
             let About { kind, group, rules } = *about;

@@ -20,6 +20,7 @@ use rsgsync_core::rule::Atoms;
 use super::{Context, Exit, print};
 use crate::args::{InitArgs, InitCommand};
 use crate::clouds::SPECS;
+use crate::console::Notice;
 use crate::failure::Failure;
 use crate::file;
 use crate::report::{count, escape_lines};
@@ -126,9 +127,7 @@ fn finish(
     let text = yaml(inventory, remarks);
     check(context, &text, folder(&common.out))?;
     if common.out == Path::new("-") {
-        if !context.global.quiet {
-            eprint!("{}", escape_lines(summary));
-        }
+        context.console.tell(&Notice::info("summary", summary.trim_end()));
         print(&text)?;
         return Ok(Exit::Done);
     }
