@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 arch=$(uname -m)
 target=$arch-unknown-linux-musl
-cargo_deb=3.7.0
+cargo_deb=3.8.0
 out=packaging/out
 built=${CARGO_TARGET_DIR:-target}/$target/dist
 
@@ -16,7 +16,7 @@ for needed in musl-gcc dpkg-deb; do
   command -v "$needed" >/dev/null || { echo "$needed is missing: on Debian, apt-get install musl-tools dpkg" >&2; exit 1; }
 done
 if command -v rustup >/dev/null; then rustup --quiet target add "$target"; fi
-"$out/tools/bin/cargo-deb" --version 2>/dev/null | grep -qx "$cargo_deb" ||
+"$out/tools/bin/cargo-deb" --version 2>/dev/null | grep -qx "cargo-deb $cargo_deb" ||
   cargo install --locked --root "$out/tools" --version "$cargo_deb" cargo-deb
 
 export "CC_${target//-/_}=musl-gcc"
@@ -32,12 +32,12 @@ rm -rf "$pages" && mkdir -p "$pages"
 "$program" completions zsh >"$pages/_rsgsync"
 "$program" completions fish >"$pages/rsgsync.fish"
 gzip --best --no-name "$pages"/man/*.1
+git ls-files -z examples | xargs -0 cp --parents -t "$pages"
 
 name=rsgsync-$version-$target
 rm -rf "${out:?}/$name" && mkdir -p "$out/$name"
-cp -r "$program" "$pages/man" LICENSE CHANGELOG.md README.md docs "$out/$name"
+cp -r "$program" "$pages/man" "$pages/examples" LICENSE CHANGELOG.md README.md docs "$out/$name"
 mkdir "$out/$name/completions" && cp "$pages"/*rsgsync* "$out/$name/completions"
-git ls-files -z examples | xargs -0 cp --parents -t "$out/$name"
 tar --sort=name --owner=0 --group=0 --numeric-owner -C "$out" -czf "$out/$name.tar.gz" "$name"
 rm -rf "${out:?}/$name"
 
