@@ -260,7 +260,7 @@ fn help(words: &[&str]) -> String {
         .arg("--help")
         .env_remove("RSGSYNC_INVENTORY")
         .env_remove("RSGSYNC_LOG_FORMAT")
-        .env("COLUMNS", "100")
+        .env("COLUMNS", "80")
         .output();
     let output = output.expect("it runs");
     assert!(output.status.success(), "{words:?}");
@@ -290,12 +290,42 @@ fn the_reference_is_what_the_program_says() {
     let mut expected =
         "# Every command and flag\n\nAs `--help` tells it; `rsgsync man` makes manual pages of the same.\n".to_owned();
     chapters(&[], &mut expected);
-    let path = root().join("docs/cli.md");
+    assert!(expected.lines().all(|line| line.chars().count() <= 80), "a line of help is wider than 80 columns");
+    assert_written("docs/cli.md", &expected);
+}
+
+#[test]
+fn the_tables_of_ports_are_those_of_the_profiles() {
+    let shown = |words: &[&str]| {
+        let output = Command::cargo_bin("rsgsync").expect("the program is built").arg("profile").args(words).output();
+        String::from_utf8(output.expect("it runs").stdout).expect("text")
+    };
+    let list: serde_json::Value = serde_json::from_str(&shown(&["list", "--format", "json"])).expect("JSON");
+    let list = list.as_array().expect("an array");
+    assert!(list.len() > 30, "{} profiles", list.len());
+    let mut expected = "# The ports of every profile\n\nAs `rsgsync profile show NAME --format markdown` prints them; \
+        how an inventory uses them is in [profiles.md](profiles.md).\n\n"
+        .to_owned();
+    let names: Vec<&str> = list.iter().map(|profile| profile["name"].as_str().expect("a name")).collect();
+    for (name, profile) in names.iter().zip(list) {
+        expected.push_str(&format!("- [{name}](#{name}): {}\n", profile["title"].as_str().expect("a title")));
+    }
+    for name in names {
+        let page = shown(&["show", name, "--format", "markdown"]);
+        let lines = page.lines().map(|line| if line.starts_with("## ") { format!("#{line}") } else { line.to_owned() });
+        expected.push_str(&format!("\n## {name}\n\n{}\n", lines.collect::<Vec<_>>().join("\n").trim_end()));
+    }
+    assert_written("docs/ports.md", &expected);
+}
+
+/// A page of the docs is what the program says; with `RSGSYNC_WRITE_DOCS` it becomes that.
+fn assert_written(page: &str, expected: &str) {
+    let path = root().join(page);
     if std::env::var_os("RSGSYNC_WRITE_DOCS").is_some() {
-        fs::write(&path, &expected).expect("a page");
+        fs::write(&path, expected).expect("a page");
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == expected, "docs/cli.md is old: RSGSYNC_WRITE_DOCS=1 cargo test --test documented reference");
+    assert!(written == expected, "{page} is old: RSGSYNC_WRITE_DOCS=1 cargo test --test documented");
 }
 
 /// A flag means the same in every command that has it: it is defined once.
