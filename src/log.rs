@@ -37,11 +37,11 @@ pub fn start(global: &Global, console: Console) {
 /// What is logged unless the variable says otherwise; `rsgsync` stands for all our crates.
 fn usual(global: &Global) -> &'static str {
     match (global.quiet, global.verbose) {
-        // OpenStack's SDK logs as errors what ours say better.
-        (true, _) => "error,openstack_sdk=off",
-        (false, 0) => "warn,openstack_sdk=off",
-        (false, 1) => "rsgsync=info,warn",
-        (false, _) => "rsgsync=debug,info",
+        // What the clouds' SDKs log, our errors say better.
+        (true, _) => "off,rsgsync=error",
+        (false, 0) => "off,rsgsync=warn",
+        (false, 1) => "off,rsgsync=info",
+        (false, _) => "info,rsgsync=debug",
     }
 }
 

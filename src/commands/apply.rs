@@ -20,6 +20,7 @@ use crate::running::{ask, can_ask, carry, declined, unconfirmed};
 
 /// Plans, asks where somebody can be asked, carries out, and compares again.
 pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
+    refuse_no_digest(args)?;
     match &args.plan {
         Some(file) => apply_saved(context, args, file).await,
         None => apply_inventory(context, args).await,
@@ -29,6 +30,7 @@ pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failur
 /// Carries out a saved plan and nothing else.
 async fn apply_saved(context: &Context<'_>, args: &ApplyArgs, file: &Path) -> Result<Exit, Failure> {
     let saved = saved(file)?;
+    refuse_unexpected(args, &saved.document.digest)?;
     let opened = open_saved(&saved, &all_of(&saved))?;
     let plan = make_again(&saved, &opened, args.changes.max_removals, &context.screen()).await?;
     let mut plan = with_quotas(plan, &opened, &context.screen()).await?;
@@ -142,20 +144,9 @@ fn refuse(plan: &Plan, args: &ApplyArgs, digest: &str) -> Result<(), Failure> {
             "nothing was changed; please report this plan as a bug",
         ));
     }
-    if let Some(short) = args.expect.as_ref().filter(|expected| expected.len() < 8) {
-        return Err(Failure::new(
-            format!("--expect {short}: too short to name a plan"),
-            "give at least the first 8 characters of the digest",
-        ));
-    }
     // A plan without steps changes nothing, whatever was expected: a pipeline may run twice.
-    if let Some(expected) = args.expect.as_ref().filter(|_| !plan.steps.is_empty())
-        && !digest.starts_with(expected.as_str())
-    {
-        return Err(Failure::new(
-            format!("the plan's digest is {digest}, not the expected {expected}"),
-            "what was reviewed is no longer what would be done: review the new plan",
-        ));
+    if !plan.steps.is_empty() {
+        refuse_unexpected(args, digest)?;
     }
     match &plan.blast {
         None => Ok(()),
@@ -166,5 +157,30 @@ fn refuse(plan: &Plan, args: &ApplyArgs, digest: &str) -> Result<(), Failure> {
                 format!("nothing was changed; --max-removals {removes} allows it, --add-only leaves the removals out"),
             ))
         }
+    }
+}
+
+/// Refuses what can't be the beginning of a digest, before any cloud is read.
+fn refuse_no_digest(args: &ApplyArgs) -> Result<(), Failure> {
+    let Some(expected) = &args.expect else { return Ok(()) };
+    let help = "give at least the first 8 characters of the digest, which `rsgsync plan` prints";
+    if !expected.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(Failure::new(format!("--expect {expected}: not a digest, which has 0-9 and a-f only"), help));
+    }
+    match expected.len() {
+        0..8 => Err(Failure::new(format!("--expect {expected}: too short to name a plan"), help)),
+        8..=64 => Ok(()),
+        _ => Err(Failure::new(format!("--expect {expected}: longer than a digest"), help)),
+    }
+}
+
+/// Refuses another plan than the reviewer's.
+fn refuse_unexpected(args: &ApplyArgs, digest: &str) -> Result<(), Failure> {
+    match &args.expect {
+        Some(expected) if !digest.starts_with(expected.as_str()) => Err(Failure::new(
+            format!("the plan's digest is {digest}, not the expected {expected}"),
+            "what was reviewed is no longer what would be done: review the new plan",
+        )),
+        _ => Ok(()),
     }
 }

@@ -1,6 +1,5 @@
 //! `rsgsync validate`: offline.
 
-use rsgsync_core::flow::Why;
 use rsgsync_core::lint::{Lint, lint};
 
 use super::{Context, Exit, print};
@@ -55,7 +54,15 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
         }
     };
     print(&report)?;
-    let undecided = unopened.iter().any(|u| matches!(u.why, Why::OptionNotSet(_)));
-    let strict = args.strict && (!warnings.is_empty() || !unopened.is_empty() || undecided);
-    Ok(if strict { Exit::Refused } else { Exit::Done })
+    if !args.strict || (warnings.is_empty() && unopened.is_empty()) {
+        return Ok(Exit::Done);
+    }
+    let entries = match unopened.len() {
+        0 => None,
+        1 => Some("1 entry not opened".to_owned()),
+        n => Some(format!("{n} entries not opened")),
+    };
+    let warnings = (!warnings.is_empty()).then(|| count(warnings.len(), "warning"));
+    let why = entries.into_iter().chain(warnings).collect::<Vec<_>>().join(", ");
+    Err(Failure::new(format!("strict: {why}"), "each is named above, with what to do"))
 }

@@ -535,6 +535,10 @@ fn footer(out: &mut String, plan: &Plan, digest: &str, witness: Option<&WitnessE
 
 /// `1 group to create, 6 rules to add, 1 to remove, in 4 calls`; or why there is nothing to do.
 pub(super) fn planned(plan: &Plan) -> String {
+    // A saved plan without steps reads nothing.
+    if plan.networks.is_empty() {
+        return "nothing to do".to_owned();
+    }
     if plan.networks.iter().all(|n| n.observed.is_err()) {
         return "nothing could be read: nothing is planned, nothing is proved".to_owned();
     }

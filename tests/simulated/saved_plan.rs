@@ -1,5 +1,6 @@
 //! A saved plan carries out what it lists and nothing else, or is refused because the cloud has changed.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -62,6 +63,14 @@ fn a_plan_that_is_carried_out_already_makes_no_call_that_writes() {
     assert_eq!(scene.read("cloud.json"), before);
     let report = scene.run(&["apply", "plan.json", "--format", "json"]).exits(0).json();
     assert_eq!(report["steps"], json!([]));
+    fs::rename(scene.path("put-away.yaml"), scene.path("cluster.yaml")).unwrap();
+    let anew = scene.run(&["plan", "--format", "json"]).exits(0).json();
+    let quotas = |document: &Value| {
+        let groups = document["groups"].as_array().unwrap().iter();
+        groups.map(|g| (g["security_group"].to_string(), g["quota"].clone())).collect::<BTreeMap<_, _>>()
+    };
+    assert!(quotas(&anew).values().all(|quota| quota.as_u64() > Some(0)), "{anew}");
+    assert_eq!(quotas(&report), quotas(&anew));
 }
 
 #[test]
@@ -221,6 +230,28 @@ fn the_digest_must_be_that_of_the_file_where_it_is_given() {
     scene.run(&["apply", "plan.json", "--expect", &"0".repeat(64)]).exits(1).complains("digest");
     assert_eq!(scene.read("cloud.json"), None);
     scene.run(&["apply", "plan.json", "--expect", &digest[..12]]).exits(0);
+    // Of a plan that is carried out already, too; and before any cloud is read.
+    let other = scene.run(&["apply", "plan.json", "--expect", &"0".repeat(64)]).exits(1).complains("digest");
+    assert_eq!(calls(&other), [""; 0]);
+    scene.run(&["apply", "plan.json", "--expect", &digest[..12]]).exits(0);
+}
+
+#[test]
+fn what_is_no_digest_is_refused_before_the_cloud_is_read() {
+    let scene = scene(NODES);
+    let long = "0".repeat(65);
+    for (expected, complaint) in [("zzz", "not a digest"), ("0a0a0a0", "too short"), (&long, "longer")] {
+        let ran = scene.run(&["apply", "--expect", expected]).exits(1).complains(complaint);
+        assert_eq!(calls(&ran), [""; 0]);
+    }
+}
+
+#[test]
+fn the_saved_plan_of_a_cloud_in_sync_has_nothing_to_do() {
+    let scene = applied(NODES);
+    saved(&scene);
+    let ran = scene.run(&["apply", "plan.json"]).exits(0).says("nothing to do");
+    assert!(!ran.stdout.contains("could be read"), "{}", ran.stdout);
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn validate_strict_fails_on_rows_that_are_not_opened() {
     let without = PROD.replace("  kube-api-clients: { cidrs: [203.0.113.0/24] }\n", "");
     let scene = scene(&without);
     scene.run(&["validate"]).exits(0).says("kube-api-clients");
-    scene.run(&["validate", "--strict"]).exits(1).says("kube-api-clients");
+    scene.run(&["validate", "--strict"]).exits(1).says("kube-api-clients").complains("error: strict: ");
     // They change no other exit code.
     scene.run(&["apply"]).exits(0);
     scene.run(&["drift"]).exits(0);

@@ -338,14 +338,16 @@ impl<'a, 'o> Now<'a, 'o> {
             })
             .collect();
         let added =
-            of_group().filter(|s| matches!(s.action, Action::AddRules | Action::ReplaceRules | Action::CreateGroup));
-        let adds: Vec<DesiredRule> = added
+            || of_group().filter(|s| matches!(s.action, Action::AddRules | Action::ReplaceRules | Action::CreateGroup));
+        let adds: Vec<DesiredRule> = added()
             .flat_map(|s| &s.adds)
             .map(|add| DesiredRule { rule: add.rule, reasons: add.reasons.clone() })
             .collect();
         let stays = rules.iter().zip(&fates).filter(|(_, fate)| !matches!(fate, Fate::Remove | Fate::Cascade));
         let stays = stays.map(|(r, _)| (r.rule, r.weight));
-        let after: Vec<(Rule, u32)> = stays.chain(adds.iter().map(|add| (add.rule, 1))).collect();
+        // What a step has brought about already is among the rules that stay.
+        let due = added().filter(|step| !self.is_done(step)).flat_map(|s| &s.adds).map(|add| (add.rule, 1));
+        let after: Vec<(Rule, u32)> = stays.chain(due).collect();
         let entries =
             || self.saved.document.groups.iter().filter(|g| g.network == *self.network && g.security_group == name);
         let members = entries().filter_map(|g| Some((g.cluster.clone(), g.group.clone()?))).collect();
