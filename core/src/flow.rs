@@ -19,12 +19,15 @@ use option::{Facts, State};
 pub(crate) use candidate::{Candidate, Side, named};
 pub(crate) use option::{may_be_open, multihomed};
 
+/// What stands for the profile where the reason is a rule of the user's own.
+pub const OWN: &str = "inventory";
+
 /// Why a rule is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Reason {
     /// The cluster that needs it.
     pub cluster: ClusterName,
-    /// The profile with its version, `downstream-node-pools@2.4`; `inventory` for a rule of the user's own.
+    /// The profile with its version, `downstream-node-pools@2.4`; [`OWN`] for a rule of the user's own.
     pub profile: Arc<str>,
     /// The row's id; for a rule of the user's own its ticket or number.
     pub row: Arc<str>,
@@ -267,7 +270,7 @@ fn open_own_rules(inventory: &Inventory, cluster: &Cluster, today: Date, found: 
         let row = rule.ticket.clone().unwrap_or_else(|| (index + 1).to_string());
         let reason = Reason {
             cluster: cluster.name.clone(),
-            profile: "inventory".into(),
+            profile: OWN.into(),
             row: row.into(),
             why: rule.why.as_str().into(),
         };

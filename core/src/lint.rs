@@ -7,9 +7,9 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use crate::desired::Desired;
-use crate::flow::{End, Flows, Unopened, flows};
+use crate::flow::{End, Flows, OWN, Unopened, flows};
 use crate::guard::{Allowed, Guard, Verdict, parse};
-use crate::inventory::{Cluster, EndWord, Inventory, Peer, Waived};
+use crate::inventory::{Cluster, EndWord, Inventory, Waived};
 use crate::name::ClusterName;
 use crate::rule::{Cidr, RulePeer};
 use crate::traffic::Traffic;
@@ -63,16 +63,14 @@ fn unused_peers(inventory: &Inventory, flows: &Flows) -> Vec<Lint> {
         })
     });
     let used: BTreeSet<_> = of_flows.chain(of_words).collect();
-    let everywhere: BTreeSet<_> = used.iter().map(|(_, name)| *name).collect();
     let mut unused = Vec::new();
     for cluster in inventory.clusters.values() {
-        let shared = |name: &Arc<str>, peer: &Peer| {
-            inventory.clusters.values().filter(|c| c.peers.get(name) == Some(peer)).count() == inventory.clusters.len()
-        };
         for (name, peer) in &cluster.peers {
-            let whole_file = shared(name, peer);
-            let is_used = if whole_file { everywhere.contains(name) } else { used.contains(&(&cluster.name, name)) };
-            if !is_used {
+            // The file's own peers are in every cluster that has no other of the name.
+            let have = inventory.clusters.values().filter(|c| c.peers.get(name) == Some(peer));
+            let have: Vec<&ClusterName> = have.map(|c| &c.name).collect();
+            let whole_file = have.len() > 1 || inventory.clusters.len() == 1;
+            if !have.iter().any(|cluster| used.contains(&(*cluster, name))) {
                 unused.push(Lint {
                     code: "unused-peer".into(),
                     cluster: (!whole_file).then(|| cluster.name.clone()),
@@ -99,7 +97,9 @@ fn without_effect(inventory: &Inventory, verdict: &Verdict, today: Date) -> Vec<
         .allowed
         .iter()
         .filter(|(_, allowed)| matches!(allowed, Allowed::Waiver(_)))
-        .flat_map(|(breach, _)| breach.reasons.iter().map(|reason| (&reason.cluster, &*breach.guard)))
+        .map(|(breach, _)| breach)
+        .chain(&verdict.expired)
+        .flat_map(|breach| breach.reasons.iter().map(|reason| (&reason.cluster, &*breach.guard)))
         .collect();
     let mut idle = Vec::new();
     for cluster in inventory.clusters.values() {
@@ -172,10 +172,15 @@ fn open_to_all(desired: &Desired) -> Vec<Lint> {
             if !matches!(from, Cidr::ANY_V4 | Cidr::ANY_V6) || rule.rule.direction != crate::rule::Direction::Ingress {
                 continue;
             }
-            let (cluster, row) = rule.reasons.first().map_or((None, ""), |r| (Some(r.cluster.clone()), &*r.row));
+            let Some(reason) = rule.reasons.first() else { continue };
+            let (cluster, row, of_row) = (Some(reason.cluster.clone()), &reason.row, &*reason.profile != OWN);
             let traffic = rule.rule.traffic;
             let open = format!("{traffic} is open to {from} on `{}`", group.security_group);
-            let help = format!("`narrow` row {row} to those who need it, or waive it");
+            let help = if of_row {
+                format!("`narrow` row {row} to those who need it, or waive it")
+            } else {
+                format!("let only those in who need it: write them under `from` of rule {row}")
+            };
             for watched in WATCHED.iter().filter(|watched| watched.traffic.iter().any(|one| meet(*one, traffic))) {
                 let message = format!("{open}: {}", watched.why);
                 found.push(Lint { code: watched.name.clone(), cluster: cluster.clone(), message, help: help.clone() });

@@ -2,7 +2,7 @@ use super::*;
 use crate::desired::desired;
 use crate::example::{TODAY, YESTERDAY, cidrs, downstream, ec2};
 use crate::guard::judge;
-use crate::inventory::{Narrowing, Waiver};
+use crate::inventory::{Narrowing, Peer, Waiver};
 
 /// Codes and messages.
 fn of(inventory: &Inventory) -> Vec<(String, String)> {
@@ -94,4 +94,42 @@ fn what_ends_within_a_month_is_told_and_what_has_ended_is_not() {
         }
         assert_eq!(messages(&inventory, "expires-soon").len(), usize::from(told), "{until}");
     }
+}
+
+#[test]
+fn an_expired_waiver_of_a_guard_that_a_rule_breaks_had_an_effect() {
+    let mut inventory = downstream("downstream-node-pools");
+    let prod = inventory.cluster("prod");
+    prod.rule("0.0.0.0/0", "group:workers", "10250/tcp");
+    prod.waive.push(waiver(Waived::Guard("kubelet-public".to_owned()), Some(YESTERDAY)));
+    assert_eq!(messages(&inventory, "no-effect"), [""; 0]);
+}
+
+#[test]
+fn a_peer_of_the_file_that_one_cluster_uses_and_another_overrides_is_used() {
+    let mut inventory = downstream("downstream-node-pools");
+    let prod = inventory.cluster("prod").clone();
+    for (name, range, used) in [("a", "192.0.2.0/24", true), ("b", "192.0.2.0/24", false), ("c", "10.9.0.0/16", true)] {
+        let mut cluster = prod.clone();
+        cluster.name = ClusterName::new(name).expect("a name");
+        cluster.peers.insert("office".into(), Peer::Cidrs(cidrs(&[range])));
+        if used {
+            cluster.rule("office", "group:workers", "443/tcp");
+        }
+        inventory.clusters.insert(cluster.name.clone(), cluster);
+    }
+    assert_eq!(messages(&inventory, "unused-peer"), [""; 0]);
+}
+
+#[test]
+fn a_rule_of_the_users_own_is_no_row_to_narrow() {
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.cluster("prod").rule("0.0.0.0/0", "group:workers", "1000-2000/tcp");
+    let flows = flows(&inventory, TODAY);
+    let desired = desired(&inventory, &flows);
+    let verdict = judge(&desired, &inventory, TODAY);
+    let lints = lint(&inventory, &flows, &desired, &verdict, TODAY);
+    let own: Vec<&Lint> = lints.iter().filter(|lint| lint.message.contains("1000-2000/tcp")).collect();
+    assert_eq!(own.len(), 1, "{lints:?}");
+    assert_eq!(own[0].help, "let only those in who need it: write them under `from` of rule 1");
 }
