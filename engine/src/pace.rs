@@ -21,6 +21,8 @@ const MEASURED: usize = 4;
 const SLOWEST: f64 = 0.5;
 /// How far back "lately" goes.
 const LATELY: Duration = Duration::from_secs(2);
+/// The longest that a cloud can ask for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The rate of one kind of call in one network.
 #[derive(Debug, Default)]
@@ -83,7 +85,7 @@ impl Pace {
             state.next = Some(now + Duration::from_secs_f64(1.0 / rate));
         }
         if let Some(asked) = asked {
-            state.next = state.next.max(Some(now + asked));
+            state.next = state.next.max(Some(now + asked.min(LONGEST)));
         }
     }
 
@@ -209,6 +211,13 @@ mod tests {
         let before = rate(&pace);
         pace.answered();
         assert_eq!(rate(&pace), before * GROWTH);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cloud_that_asks_for_aeons_gets_a_day() {
+        let (pace, start) = (Pace::default(), Instant::now());
+        pace.throttled(pace.begin().unwrap(), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(pace.begin().unwrap_err() - start, LONGEST);
     }
 
     #[tokio::test(start_paused = true)]
