@@ -13,6 +13,8 @@ use crate::profile::ProfileKind;
 use crate::rule::{Atom, Atoms, Cidr, Direction, Family, Rule};
 use crate::traffic::Traffic;
 
+pub(crate) use source::linked_addresses;
+
 /// What every managed group should have.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {

@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::flow::{End, Flows};
-use crate::inventory::{Cluster, Inventory, Peer};
+use crate::desired::linked_addresses;
+use crate::flow::{End, Flow, Flows, multihomed};
+use crate::inventory::{Cluster, Inventory, NodeGroup, Peer};
 use crate::matrix::{resolved, united, word};
 use crate::name::{ClusterName, NodeGroupName};
 use crate::profile::Render;
-use crate::rule::{Cidr, Family};
-use crate::traffic::{Protocol, TCP, Traffic, UDP};
+use crate::rule::{Cidr, Direction, Family};
+use crate::traffic::{ICMP, ICMPV6, Protocol, TCP, Traffic, UDP, UDPLITE};
 
 /// What a node must let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +21,9 @@ pub struct HostRules {
     pub cluster: ClusterName,
     /// Which of them.
     pub group: NodeGroupName,
-    /// From every address.
+    /// From every address of either family.
     open: BTreeSet<Traffic>,
-    /// From these ranges alone.
+    /// From these ranges alone, which may be every address of one family.
     narrow: BTreeMap<Cidr, BTreeSet<Traffic>>,
     /// Stays on the node.
     local: BTreeSet<Traffic>,
@@ -30,8 +31,13 @@ pub struct HostRules {
     unknown: BTreeMap<String, BTreeSet<Traffic>>,
 }
 
-/// The rules of a node of `group`; all that its security group lets in, and what stays on the node.
-pub fn host_rules(inventory: &Inventory, flows: &Flows, cluster: &Cluster, group: &NodeGroupName) -> HostRules {
+/// The rules of a node of `group`: all that its security group lets in but what is `withdrawn`, and what stays on the node.
+pub fn host_rules(
+    inventory: &Inventory,
+    flows: &Flows,
+    (cluster, group): (&Cluster, &NodeGroupName),
+    withdrawn: &BTreeSet<(Cidr, Traffic)>,
+) -> HostRules {
     let mut rules = HostRules {
         cluster: cluster.name.clone(),
         group: group.clone(),
@@ -40,61 +46,99 @@ pub fn host_rules(inventory: &Inventory, flows: &Flows, cluster: &Cluster, group
         local: BTreeSet::new(),
         unknown: BTreeMap::new(),
     };
-    let node = End::Group(cluster.name.clone(), group.clone());
     for flow in &flows.flows {
         let (from, to) = resolved(flow);
-        if *to != node {
+        if !is_node(inventory, flow, to, &cluster.name, group) {
             continue;
         }
         if flow.local {
             rules.local.insert(flow.traffic);
             continue;
         }
-        let own = inventory.clusters.get(&flow.cluster).unwrap_or(cluster);
-        match addresses(inventory, own, from) {
-            Some(ranges) if ranges.contains(&Cidr::ANY_V4) || ranges.contains(&Cidr::ANY_V6) => {
-                rules.open.insert(flow.traffic);
+        match addresses(inventory, flow, cluster, from) {
+            Some(ranges) => {
+                ranges.into_iter().filter(|range| !withdrawn.contains(&(*range, flow.traffic))).for_each(|range| {
+                    rules.narrow.entry(range).or_default().insert(flow.traffic);
+                })
             }
-            Some(ranges) => ranges.into_iter().for_each(|range| {
-                rules.narrow.entry(range).or_default().insert(flow.traffic);
-            }),
             None => {
                 rules.open.insert(flow.traffic);
                 rules.unknown.entry(word(&cluster.name, from)).or_default().insert(flow.traffic);
             }
         }
     }
+    rules.join_families();
     rules
 }
 
-/// Where packets of this end come from; `None`: nobody says.
-fn addresses(inventory: &Inventory, own: &Cluster, end: &End) -> Option<Vec<Cidr>> {
-    let known = |ranges: Vec<Cidr>| (!ranges.is_empty()).then_some(ranges);
-    let of_group = |cluster: &ClusterName, group: &NodeGroupName| {
-        let addresses = &inventory.clusters.get(cluster)?.groups.get(group)?.addresses;
-        known(addresses.private.iter().chain(&addresses.public).copied().collect())
-    };
+/// Whether an end of a flow is, or has, this group.
+fn is_node(inventory: &Inventory, flow: &Flow, end: &End, cluster: &ClusterName, group: &NodeGroupName) -> bool {
     match end {
-        End::Cidr(range) => Some(vec![*range]),
-        End::Group(cluster, group) => of_group(cluster, group),
-        End::Peer(name) => match own.peers.get(name)? {
-            Peer::Cidrs(ranges) => known(ranges.clone()),
-            Peer::NodeGroup { cluster, group: Some(group) } => of_group(cluster, group),
-            Peer::NodeGroup { cluster, group: None } => {
-                let groups = inventory.clusters.get(cluster)?.groups.keys();
-                groups.map(|group| of_group(cluster, group)).collect::<Option<Vec<_>>>().map(|all| all.concat())
+        End::Group(of, named) => of == cluster && named == group,
+        End::Peer(name) => match peer(inventory, flow, name) {
+            Some(Peer::NodeGroup { cluster: of, group: named }) => {
+                of == cluster && named.as_ref().is_none_or(|named| named == group)
             }
-            Peer::SecurityGroup { .. }
-            | Peer::PrefixList(_)
-            | Peer::AddressGroup(_)
-            | Peer::Tag(_)
-            | Peer::ServiceAccount(_) => None,
+            _ => false,
         },
-        End::Name(_) | End::SelfGroup => None,
+        End::Cidr(_) | End::Name(_) | End::SelfGroup => false,
     }
 }
 
+fn peer<'a>(inventory: &'a Inventory, flow: &Flow, name: &str) -> Option<&'a Peer> {
+    inventory.clusters.get(&flow.cluster)?.peers.get(name)
+}
+
+/// Where packets of this end come from, none where no rule is made for it; `None`: nobody says.
+fn addresses(inventory: &Inventory, flow: &Flow, at: &Cluster, end: &End) -> Option<Vec<Cidr>> {
+    match end {
+        End::Cidr(range) => Some(vec![*range]),
+        End::Group(cluster, group) => of_groups(inventory, at, cluster, Some(group)),
+        End::Peer(name) => match peer(inventory, flow, name) {
+            Some(Peer::Cidrs(ranges)) => Some(ranges.clone()),
+            Some(Peer::NodeGroup { cluster, group }) => of_groups(inventory, at, cluster, group.as_ref()),
+            Some(_) => None,
+            None => Some(Vec::new()),
+        },
+        End::Name(_) => Some(Vec::new()),
+        End::SelfGroup => None,
+    }
+}
+
+fn of_groups(
+    inventory: &Inventory,
+    at: &Cluster,
+    cluster: &ClusterName,
+    group: Option<&NodeGroupName>,
+) -> Option<Vec<Cidr>> {
+    let cluster = inventory.clusters.get(cluster)?;
+    let groups = cluster.groups.values().filter(|of| group.is_none_or(|name| *name == of.name));
+    groups.map(|group| of_group(inventory, at, cluster, group)).collect::<Option<Vec<_>>>().map(|all| all.concat())
+}
+
+fn of_group(inventory: &Inventory, at: &Cluster, cluster: &Cluster, group: &NodeGroup) -> Option<Vec<Cidr>> {
+    let linked = (cluster.network != at.network)
+        .then(|| linked_addresses(inventory, Direction::Ingress, at, (cluster, group)))
+        .flatten();
+    if linked.is_some() {
+        return linked;
+    }
+    let (private, public) = (&group.addresses.private, &group.addresses.public);
+    let more = if multihomed(cluster, group) { public.as_slice() } else { &[] };
+    (!private.is_empty()).then(|| private.iter().chain(more).copied().collect())
+}
+
 impl HostRules {
+    /// What every address of both families may is open.
+    fn join_families(&mut self) {
+        let [v4, v6] = [Cidr::ANY_V4, Cidr::ANY_V6].map(|any| self.narrow.get(&any).cloned().unwrap_or_default());
+        self.open.extend(v4.intersection(&v6));
+        for any in [Cidr::ANY_V4, Cidr::ANY_V6] {
+            self.narrow.entry(any).or_default().retain(|traffic| !self.open.contains(traffic));
+        }
+        self.narrow.retain(|_, traffic| !traffic.is_empty());
+    }
+
     /// The lines of SuSEfirewall2's file, which knows no sources.
     pub fn suse(&self, render: &Render) -> String {
         let mut out = self.head();
@@ -107,22 +151,31 @@ impl HostRules {
         }
         let all: BTreeSet<Traffic> =
             self.narrow.values().flatten().chain(&self.open).chain(&self.local).copied().collect();
-        let ports = |of: Protocol| {
-            let ranges = united(&all).into_iter().filter(|traffic| traffic.protocol() == of).filter_map(Traffic::ports);
-            let words = ranges.map(|range| match (range.from(), range.to()) {
+        let everything = all.contains(&Traffic::ALL);
+        let ports = |of: u8| {
+            let of = Protocol::Number(of);
+            let whole = everything.then(|| Traffic::whole(of));
+            let named = united(&all).into_iter().filter(|traffic| traffic.protocol() == of).chain(whole);
+            let words = named.filter_map(Traffic::ports).map(|range| match (range.from(), range.to()) {
                 (from, to) if from == to => from.to_string(),
                 (from, to) => format!("{from}{}{to}", render.range_separator),
             });
             words.collect::<Vec<_>>().join(&render.list_separator)
         };
         let _ = writeln!(out, "# {}", render.file);
-        let _ = writeln!(out, "{}=\"{}\"", render.tcp_variable, ports(Protocol::Number(TCP)));
-        let _ = writeln!(out, "{}=\"{}\"", render.udp_variable, ports(Protocol::Number(UDP)));
+        let _ = writeln!(out, "{}=\"{}\"", render.tcp_variable, ports(TCP));
+        let _ = writeln!(out, "{}=\"{}\"", render.udp_variable, ports(UDP));
         for (variable, value) in &render.extra {
             let _ = writeln!(out, "{variable}={value}");
         }
-        for other in united(&all).into_iter().filter(|traffic| !traffic.protocol().has_ports()) {
-            let _ = writeln!(out, "# not among these variables: {other}");
+        for other in united(&all) {
+            match other.protocol() {
+                Protocol::Number(TCP | UDP) => {}
+                Protocol::All => out.push_str("# not among these variables: every other protocol\n"),
+                Protocol::Number(_) => {
+                    let _ = writeln!(out, "# not among these variables: {other}");
+                }
+            }
         }
         let _ = writeln!(out, "# then run: {}", render.apply);
         out
@@ -132,24 +185,11 @@ impl HostRules {
     pub fn firewalld(&self) -> String {
         let mut out = self.head();
         for traffic in united(&self.open) {
-            let what = match traffic.ports() {
-                Some(_) => format!("--add-port={}", port_and_protocol(traffic)),
-                None => format!("--add-protocol={}", traffic.protocol().contract_word()),
-            };
-            let _ = writeln!(out, "firewall-cmd --permanent {what}");
+            firewalld_open(&mut out, traffic);
         }
         for (range, traffic) in &self.narrow {
-            let family = if range.family() == Family::Ipv6 { "ipv6" } else { "ipv4" };
             for traffic in united(traffic) {
-                let what = match traffic.ports() {
-                    Some(_) => {
-                        let (port, protocol) = (ports(traffic), traffic.protocol().contract_word());
-                        format!("port port=\"{port}\" protocol=\"{protocol}\"")
-                    }
-                    None => format!("protocol value=\"{}\"", traffic.protocol().contract_word()),
-                };
-                let rule = format!("rule family=\"{family}\" source address=\"{range}\" {what} accept");
-                let _ = writeln!(out, "firewall-cmd --permanent --add-rich-rule='{rule}'");
+                rich(&mut out, range.family(), Some(*range), traffic);
             }
         }
         out.push_str("firewall-cmd --reload\n");
@@ -160,17 +200,26 @@ impl HostRules {
     pub fn nftables(&self) -> String {
         let mut out = self.head();
         out.push_str("# everything else that comes in is dropped, SSH too where nothing below lets it in\n");
-        out.push_str(
-            "table inet rsgsync {\n  chain input {\n    type filter hook input priority filter; policy drop;\n",
-        );
-        out.push_str("    ct state established,related accept\n    iifname \"lo\" accept\n    meta l4proto { icmp, ipv6-icmp } accept\n");
+        out.push_str(NFT_CHAIN);
         for traffic in united(&self.open) {
-            let _ = writeln!(out, "    {} accept", nft(traffic));
+            let words: Vec<String> = nft(traffic).into_iter().chain(["accept".to_owned()]).collect();
+            let _ = writeln!(out, "    {}", words.join(" "));
         }
         for (range, traffic) in &self.narrow {
-            let family = if range.family() == Family::Ipv6 { "ip6" } else { "ip" };
+            let source = match *range {
+                Cidr::ANY_V4 => "meta nfproto ipv4".to_owned(),
+                Cidr::ANY_V6 => "meta nfproto ipv6".to_owned(),
+                range if range.family() == Family::Ipv6 => format!("ip6 saddr {range}"),
+                range => format!("ip saddr {range}"),
+            };
             for traffic in united(traffic) {
-                let _ = writeln!(out, "    {family} saddr {range} {} accept", nft(traffic));
+                if is_foreign(range.family(), traffic) {
+                    let _ = writeln!(out, "    # no such packets: {traffic} from {range}");
+                    continue;
+                }
+                let words: Vec<String> =
+                    [source.clone()].into_iter().chain(nft(traffic)).chain(["accept".to_owned()]).collect();
+                let _ = writeln!(out, "    {}", words.join(" "));
             }
         }
         out.push_str("  }\n}\n");
@@ -202,16 +251,105 @@ fn ports(traffic: Traffic) -> String {
     }
 }
 
-fn port_and_protocol(traffic: Traffic) -> String {
-    format!("{}/{}", ports(traffic), traffic.protocol().contract_word())
+/// The chain's beginning. The table is made before it is removed, so that the file can be loaded any number of times.
+///
+/// Source of the types: RFC 4890, 4.4.1; RFC 792.
+const NFT_CHAIN: &str = "\
+table inet rsgsync
+delete table inet rsgsync
+table inet rsgsync {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    ct state established,related accept
+    iifname \"lo\" accept
+    # from everyone, whatever is asked for: without ICMP's errors large packets get lost, without neighbour discovery no IPv6 works
+    icmp type { 3, 11, 12 } accept
+    icmpv6 type { 1-4, 130-136, 143 } accept
+";
+
+/// What a packet of this traffic matches; `None`: each does.
+fn nft(traffic: Traffic) -> Option<String> {
+    let protocol = traffic.protocol();
+    Some(match (protocol, traffic.icmp_type_code()) {
+        (Protocol::All, _) => return None,
+        (Protocol::Number(number), Some((Some(kind), code))) => {
+            let word = if number == ICMPV6 { "icmpv6" } else { "icmp" };
+            let code = code.map(|code| format!(" {word} code {code}")).unwrap_or_default();
+            format!("{word} type {kind}{code}")
+        }
+        (Protocol::Number(number), _) if traffic == Traffic::whole(protocol) => format!("meta l4proto {number}"),
+        (Protocol::Number(_), _) => format!("{protocol} dport {}", ports(traffic)),
+    })
 }
 
-fn nft(traffic: Traffic) -> String {
+/// Whether it is the ICMP of the other family.
+fn is_foreign(family: Family, traffic: Traffic) -> bool {
+    match traffic.protocol() {
+        Protocol::Number(ICMP) => family == Family::Ipv6,
+        Protocol::Number(ICMPV6) => family == Family::Ipv4,
+        _ => false,
+    }
+}
+
+/// Lets traffic of both families in.
+fn firewalld_open(out: &mut String, traffic: Traffic) {
     let protocol = traffic.protocol();
-    match traffic.ports() {
-        Some(_) => format!("{} dport {}", protocol.contract_word(), ports(traffic)),
-        None if traffic == Traffic::ALL => String::new(),
-        None => format!("meta l4proto {}", protocol.contract_word()),
+    let _ = match protocol {
+        Protocol::All => {
+            rich(out, Family::Ipv4, Some(Cidr::ANY_V4), traffic);
+            return rich(out, Family::Ipv6, Some(Cidr::ANY_V6), traffic);
+        }
+        Protocol::Number(ICMP) => return rich(out, Family::Ipv4, None, traffic),
+        Protocol::Number(ICMPV6) => return rich(out, Family::Ipv6, None, traffic),
+        Protocol::Number(number) if traffic.ports().is_none() || number == UDPLITE => {
+            widened(out, traffic);
+            writeln!(out, "firewall-cmd --permanent --add-protocol={number}")
+        }
+        Protocol::Number(_) => writeln!(out, "firewall-cmd --permanent --add-port={}/{protocol}", ports(traffic)),
+    };
+}
+
+/// Lets traffic of one family in, from a range where there is one.
+fn rich(out: &mut String, family: Family, range: Option<Cidr>, traffic: Traffic) {
+    let source = range.map(|range| format!(" source address=\"{range}\"")).unwrap_or_default();
+    if is_foreign(family, traffic) {
+        let _ = writeln!(out, "# no such packets: {traffic} from {}", range.map(|r| r.to_string()).unwrap_or_default());
+        return;
+    }
+    let what = match traffic.protocol() {
+        Protocol::All => String::new(),
+        protocol @ Protocol::Number(number) => match (traffic.ports(), icmp_name(traffic)) {
+            (Some(_), _) if number != UDPLITE => format!(" port port=\"{}\" protocol=\"{protocol}\"", ports(traffic)),
+            (_, Some(name)) => format!(" icmp-type name=\"{name}\""),
+            _ => {
+                widened(out, traffic);
+                format!(" protocol value=\"{number}\"")
+            }
+        },
+    };
+    let family = family.as_str();
+    let _ = writeln!(out, "firewall-cmd --permanent --add-rich-rule='rule family=\"{family}\"{source}{what} accept'");
+}
+
+/// Says where a whole protocol gets in for the sake of a part of it.
+fn widened(out: &mut String, traffic: Traffic) {
+    if traffic != Traffic::whole(traffic.protocol()) {
+        let _ = writeln!(out, "# all of its protocol, since firewalld can't be as narrow as {traffic}:");
+    }
+}
+
+/// firewalld's name for an ICMP type that is let in with every code there is of it.
+fn icmp_name(traffic: Traffic) -> Option<&'static str> {
+    let (Protocol::Number(number), (Some(kind), code)) = (traffic.protocol(), traffic.icmp_type_code()?) else {
+        return None;
+    };
+    match (number, kind, code) {
+        (ICMP, 8, None | Some(0)) | (ICMPV6, 128, None | Some(0)) => Some("echo-request"),
+        (ICMP, 0, None | Some(0)) | (ICMPV6, 129, None | Some(0)) => Some("echo-reply"),
+        (ICMP, 3, None) | (ICMPV6, 1, None) => Some("destination-unreachable"),
+        (ICMP, 11, None) | (ICMPV6, 3, None) => Some("time-exceeded"),
+        (ICMP, 12, None) | (ICMPV6, 4, None) => Some("parameter-problem"),
+        _ => None,
     }
 }
 

@@ -69,24 +69,37 @@ fn group_peers(
         }
         return Ok(peers);
     }
+    match linked_addresses(inventory, direction, at, (cluster, group)) {
+        None => {
+            let atom = foreign_reference(inventory, at, cluster, &group.security_group, names);
+            Ok(vec![RulePeer::Opaque(PeerKind::Group, atom, family)])
+        }
+        Some(ranges) if ranges.is_empty() => Err(Why::NoAddresses(cluster.name.clone(), group.name.clone())),
+        Some(ranges) => Ok(ranges.into_iter().map(RulePeer::Addresses).collect()),
+    }
+}
+
+/// The addresses by which cluster `at` sees a group of another network, none where they are not known; `None`: it refers to
+/// the group itself.
+pub(crate) fn linked_addresses(
+    inventory: &Inventory,
+    direction: Direction,
+    at: &Cluster,
+    (cluster, group): (&Cluster, &NodeGroup),
+) -> Option<Vec<Cidr>> {
     let (source, destination) = if direction == Direction::Ingress { (cluster, at) } else { (at, cluster) };
     let network = inventory.networks.get(&source.network);
     let link = network.and_then(|n| n.links.get(&destination.network)).copied().unwrap_or_default();
-    let peers = match link {
-        Link::Reference => {
-            let atom = foreign_reference(inventory, at, cluster, &group.security_group, names);
-            return Ok(vec![RulePeer::Opaque(PeerKind::Group, atom, family)]);
-        }
-        Link::Private => ranges(&addresses.private),
-        Link::Public if !addresses.public.is_empty() => ranges(&addresses.public),
+    let ranges: &[Cidr] = match link {
+        Link::Reference => return None,
+        Link::Private => &group.addresses.private,
+        Link::Public if !group.addresses.public.is_empty() => &group.addresses.public,
         // Address translation hides who connects, not who is connected to.
-        Link::Public if direction == Direction::Ingress => network.map(|n| ranges(&n.nat)).unwrap_or_default(),
-        Link::Public => Vec::new(),
+        Link::Public if direction == Direction::Ingress => network.map(|n| n.nat.as_slice()).unwrap_or_default(),
+        Link::Public => &[],
     };
-    if peers.is_empty() {
-        return Err(Why::NoAddresses(cluster.name.clone(), group.name.clone()));
-    }
-    Ok(peers)
+    let family = source.family();
+    Some(ranges.iter().filter(|cidr| family.contains(cidr.family())).copied().collect())
 }
 
 /// What stands for a group of another network: its id, behind the account where that differs, where the inventory says it.

@@ -6,7 +6,7 @@ use crate::profile::Catalog;
 fn rules(inventory: &Inventory, group: &str) -> HostRules {
     let flows = flows(inventory, TODAY);
     let cluster = inventory.clusters.values().find(|c| c.name.as_str() == "prod").expect("it is there");
-    host_rules(inventory, &flows, cluster, &group_name(group))
+    host_rules(inventory, &flows, (cluster, &group_name(group)), &BTreeSet::new())
 }
 
 fn suse() -> Render {
@@ -81,4 +81,112 @@ fn traffic_without_ports_is_a_protocol() {
     assert!(rules.nftables().contains("ip saddr 10.0.0.0/8 meta l4proto 50 accept"), "{}", rules.nftables());
     assert!(rules.firewalld().contains("source address=\"10.0.0.0/8\" protocol value=\"50\" accept"));
     assert!(rules.suse(&suse()).contains("# not among these variables: "), "{}", rules.suse(&suse()));
+}
+
+/// Rules of `prod/workers` where each of these is let in.
+fn with_rules(asked: &[(&str, &str)]) -> HostRules {
+    let mut inventory = downstream("downstream-node-pools");
+    for (from, traffic) in asked {
+        inventory.cluster("prod").rule(from, "group:workers", traffic);
+    }
+    rules(&inventory, "workers")
+}
+
+#[test]
+fn suse_opens_every_port_for_all_and_names_what_it_can_not() {
+    let file = with_rules(&[("10.0.0.0/8", "all")]).suse(&suse());
+    assert_eq!(words(&file, "FW_SERVICES_EXT_TCP"), ["0:65535"]);
+    assert_eq!(words(&file, "FW_SERVICES_EXT_UDP"), ["0:65535"]);
+    assert!(file.contains("# not among these variables: every other protocol\n"), "{file}");
+    let file = with_rules(&[("10.0.0.0/8", "36412/sctp")]).suse(&suse());
+    assert!(file.contains("# not among these variables: 36412/sctp\n"), "{file}");
+}
+
+#[test]
+fn nftables_takes_each_protocol_and_each_type_as_it_is() {
+    let asked = [
+        ("10.0.0.0/8", "36412/sctp"),
+        ("10.1.0.0/16", "icmp/8/0"),
+        ("2001:db8::/32", "icmpv6/128"),
+        ("2001:db8:1::/48", "icmp/8"),
+        ("0.0.0.0/0", "8443/tcp"),
+        ("10.2.0.0/16", "all"),
+    ];
+    let nft = with_rules(&asked).nftables();
+    for line in [
+        "ip saddr 10.0.0.0/8 sctp dport 36412 accept",
+        "ip saddr 10.1.0.0/16 icmp type 8 icmp code 0 accept",
+        "ip6 saddr 2001:db8::/32 icmpv6 type 128 accept",
+        "# no such packets: icmp/8 from 2001:db8:1::/48",
+        "meta nfproto ipv4 tcp dport 8443 accept",
+        "ip saddr 10.2.0.0/16 accept",
+    ] {
+        assert!(nft.contains(&format!("\n    {line}\n")), "{line}: {nft}");
+    }
+    assert!(nft.contains("\ntable inet rsgsync\ndelete table inet rsgsync\ntable inet rsgsync {\n"), "{nft}");
+    assert!(!nft.contains("{ icmp, ipv6-icmp }"), "{nft}");
+}
+
+#[test]
+fn firewalld_gets_only_words_that_it_knows() {
+    let asked = [
+        ("10.0.0.0/8", "36412/sctp"),
+        ("10.1.0.0/16", "icmp/8/0"),
+        ("10.1.0.0/16", "icmp/3/4"),
+        ("2001:db8::/32", "icmpv6"),
+        ("0.0.0.0/0", "8443/tcp"),
+        ("10.2.0.0/16", "all"),
+    ];
+    let file = with_rules(&asked).firewalld();
+    for rule in [
+        r#"family="ipv4" source address="10.0.0.0/8" port port="36412" protocol="sctp" accept"#,
+        r#"family="ipv4" source address="10.1.0.0/16" icmp-type name="echo-request" accept"#,
+        r#"family="ipv4" source address="10.1.0.0/16" protocol value="1" accept"#,
+        r#"family="ipv6" source address="2001:db8::/32" protocol value="58" accept"#,
+        r#"family="ipv4" source address="0.0.0.0/0" port port="8443" protocol="tcp" accept"#,
+        r#"family="ipv4" source address="10.2.0.0/16" accept"#,
+    ] {
+        assert!(file.contains(&format!("'rule {rule}'\n")), "{rule}: {file}");
+    }
+    assert!(file.contains("since firewalld can't be as narrow as icmp/3/4:\n"), "{file}");
+}
+
+#[test]
+fn every_address_of_both_families_is_open_and_of_one_is_not() {
+    let both = with_rules(&[("0.0.0.0/0", "8443/tcp"), ("::/0", "8443/tcp")]);
+    assert!(both.firewalld().contains("--add-port=8443/tcp\n"), "{}", both.firewalld());
+    assert!(both.nftables().contains("\n    tcp dport 8443 accept\n"), "{}", both.nftables());
+    let one = with_rules(&[("0.0.0.0/0", "8443/tcp")]);
+    assert!(!one.firewalld().contains("--add-port=8443/tcp"), "{}", one.firewalld());
+}
+
+#[test]
+fn what_is_withdrawn_does_not_get_in() {
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.cluster("prod").rule("0.0.0.0/0", "group:workers", "8443/tcp");
+    let withdrawn = [(Cidr::ANY_V4, Traffic::parse("8443/tcp").expect("it is one"))].into();
+    let prod = &inventory.clusters[&crate::example::cluster_name("prod")];
+    let rules = host_rules(&inventory, &flows(&inventory, TODAY), (prod, &group_name("workers")), &withdrawn);
+    assert!(!rules.nftables().contains("8443"), "{}", rules.nftables());
+}
+
+#[test]
+fn another_network_is_seen_by_the_addresses_that_its_security_group_lets_in() {
+    use crate::inventory::Link;
+    let mut inventory = downstream("downstream-node-pools");
+    inventory.add_network("us");
+    let (eu, us) = (crate::name::NetworkName::new("eu"), crate::name::NetworkName::new("us"));
+    let (eu, us) = (eu.expect("a name"), us.expect("a name"));
+    let server = inventory.add_cluster("far", "rancher-server-k3s");
+    server.network = us.clone();
+    server.add_group("server", &["rancher-server", "k3s-server"]).addresses.private = cidrs(&["10.9.0.0/24"]);
+    let far = inventory.networks.get_mut(&us).expect("it is there");
+    far.links.insert(eu, Link::Public);
+    far.nat = cidrs(&["192.0.2.10/32"]);
+    let peer = Peer::NodeGroup { cluster: crate::example::cluster_name("far"), group: None };
+    inventory.cluster("prod").peers.insert("far".into(), peer);
+    inventory.cluster("prod").rule("far", "group:workers", "9443/tcp");
+    let nft = rules(&inventory, "workers").nftables();
+    assert!(nft.contains("ip saddr 192.0.2.10/32 tcp dport 9443 accept"), "{nft}");
+    assert!(!nft.contains("10.9.0.0/24"), "{nft}");
 }
