@@ -24,7 +24,8 @@ pub fn make(path: &Path, text: &str) -> io::Result<()> {
 
 fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::NamedTempFile::new_in(folder)
+    // Its own error names a file that nobody asked for.
+    tempfile::NamedTempFile::new_in(folder).map_err(|error| error.kind().into())
 }
 
 #[cfg_attr(not(unix), expect(unused_variables, reason = "elsewhere a file's folder decides"))]

@@ -1,5 +1,6 @@
 //! Files become an inventory, or a saved plan; the only place that reads them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -7,6 +8,7 @@ use rsgsync_core::document::Saved;
 use rsgsync_core::inventory::{Parsed, Source, parse};
 use rsgsync_core::profile::Catalog;
 
+use crate::args::DEFAULT_INVENTORY;
 use crate::clouds::SPECS;
 use crate::failure::Failure;
 
@@ -54,5 +56,10 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("can't read inventory {}: {error}", path.display());
-    Failure::new(message, "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY")
+    let help = match error.kind() {
+        ErrorKind::PermissionDenied => "let this user read it",
+        _ if path != Path::new(DEFAULT_INVENTORY) => "check the path that --inventory or RSGSYNC_INVENTORY gives",
+        _ => "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY",
+    };
+    Failure::new(message, help)
 }

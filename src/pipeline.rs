@@ -117,7 +117,7 @@ pub struct Opened {
 }
 
 /// Opens the clouds of networks that have groups of the shard, or that groups of others refer to, where orphans are pruned
-/// of all networks; makes no call.
+/// of all networks; without clusters all networks may have orphans. Makes no call.
 pub fn open(wish: &Wish, options: &PlanOptions) -> Result<Vec<Opened>, Failure> {
     let referred: BTreeSet<&NetworkName> =
         wish.desired.networks.values().flat_map(|d| d.elsewhere.values()).map(|e| &e.network).collect();
@@ -125,7 +125,8 @@ pub fn open(wish: &Wish, options: &PlanOptions) -> Result<Vec<Opened>, Failure> 
         let groups = wish.desired.networks.get(network).into_iter().flat_map(|n| &n.groups);
         groups.into_iter().any(|g| options.shard.is_none_or(|shard| shard.has(network, g.security_group.as_str())))
     };
-    let used = |n: &&Network| options.prune || in_shard(&n.name) || referred.contains(&n.name);
+    let all_of_them = options.prune || wish.inventory.clusters.is_empty();
+    let used = |n: &&Network| all_of_them || in_shard(&n.name) || referred.contains(&n.name);
     let opened = wish
         .inventory
         .networks

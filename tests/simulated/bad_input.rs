@@ -261,3 +261,11 @@ fn escape_sequences_from_an_inventory_reach_no_terminal() {
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'));
     assert_bytes_refused(changed("[etcd,", "[\"\\e[2J\",").as_bytes(), &["unknown role"]);
 }
+
+#[test]
+fn an_inventory_of_nothing_is_never_in_sync() {
+    let scene = scene("version: 1\n");
+    for command in ["validate", "plan", "apply", "drift"] {
+        scene.run(&[command]).exits(1).complains("no networks and no clusters").complains("`clusters:`");
+    }
+}

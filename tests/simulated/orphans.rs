@@ -227,3 +227,11 @@ fn prune_goes_with_neither_cluster_nor_add_only() {
     scene.run(&["drift", "--prune", "--cluster", "prod"]).exits(1).complains("--prune");
     assert_eq!(scene.read("cloud.json"), before);
 }
+
+#[test]
+fn without_clusters_the_networks_are_still_read_for_orphans() {
+    let scene = applied(NODES);
+    let (head, _) = NODES.split_once("clusters:").unwrap();
+    scene.write("cluster.yaml", head);
+    scene.run(&["drift", "-v"]).exits(0).says("marked by platform/nodes  rancher-nodes");
+}

@@ -56,6 +56,14 @@ pub(super) fn inventory(cx: &Context<'_>, roots: &[Option<Node>]) -> Option<Inve
     let clusters: Vec<(Cluster, Vec<Placed>)> =
         clusters.values().map(|(_, (cluster, placed, _))| (cluster, placed)).collect();
 
+    if !tops.is_empty()
+        && !cx.report.has_errors()
+        && tops.iter().all(|top| top.networks.is_empty() && top.clusters.is_empty())
+        && let Some(root) = roots.iter().flatten().next()
+    {
+        let finding = root.place.error(Code::Missing, "no networks and no clusters: there is nothing to keep true");
+        cx.report.add(finding.help("name a cloud under `networks:`, and under `clusters:` what lives there"));
+    }
     let networks: IndexMap<NetworkName, Network> = networks.values().collect();
     agree_on_security_groups(cx, &clusters);
     accounts_only_where_known(cx, &networks, &clusters);
