@@ -235,6 +235,16 @@ fn a_group_that_its_mark_makes_exclusive_is_written_as_shared() {
     assert_eq!(next_plan(&cloud, &text), (0, 0), "{text}");
 }
 
+#[test]
+fn only_what_a_guard_forbids_by_itself_is_not_taken_over() {
+    let cloud = nodes(&["all from 203.0.113.0/24", "12345/tcp from 203.0.113.0/24"]);
+    let adoption = adopted(&cloud, &["nodes"], Some("k3s")).unwrap();
+    let named: BTreeSet<String> = adoption.guarded.iter().map(|g| format!("{} from {}", g.traffic, g.from)).collect();
+    assert_eq!(named, BTreeSet::from(["all from 203.0.113.0/24".to_owned()]));
+    let text = yaml(&adoption.inventory, &adoption.remarks());
+    assert!(text.contains("from: [203.0.113.0/24], to: [nodes], allow: [12345/tcp]"), "{text}");
+}
+
 proptest! {
     #![proptest_config(cases(12))]
 
