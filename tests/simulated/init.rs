@@ -241,3 +241,84 @@ fn a_state_of_several_networks_needs_the_groups_of_one() {
     let ran = scene.run(&["init", "terraform", "state.json", "--out", "new.yaml"]).exits(1);
     ran.complains("vpc-1").complains("vpc-2").complains("--group");
 }
+
+fn resource(kind: &str, attributes: &Value) -> Value {
+    json!({ "mode": "managed", "type": kind, "name": "n", "instances": [{ "attributes": attributes }] })
+}
+
+/// A rule of OpenStack's from an address range into the group of [`of_openstack`].
+fn openstack_rule(protocol: &str, ports: [u16; 2], prefix: &str) -> Value {
+    resource(
+        "openstack_networking_secgroup_rule_v2",
+        &json!({ "direction": "ingress", "ethertype": "IPv4", "protocol": protocol, "port_range_min": ports[0],
+            "port_range_max": ports[1], "remote_group_id": "", "remote_ip_prefix": prefix, "security_group_id": "g1" }),
+    )
+}
+
+fn of_openstack(rules: &[Value]) -> Value {
+    let own = |protocol: &str, port: u16| {
+        let mut rule = openstack_rule(protocol, [port, port], "");
+        rule["instances"][0]["attributes"]["remote_group_id"] = json!("g1");
+        rule
+    };
+    let group = resource("openstack_networking_secgroup_v2", &json!({ "id": "g1", "name": "nodes", "region": "R" }));
+    let known = [group, own("tcp", 6443), own("tcp", 10250), own("udp", 8472)];
+    json!(known.iter().chain(rules).collect::<Vec<_>>())
+}
+
+fn init_terraform(resources: &Value, more: &[&str]) -> (Scene, Ran) {
+    let scene = scene("");
+    scene.write("state.json", of_one_group(resources));
+    let arguments = ["init", "terraform", "state.json", "--out", "new.yaml", "--profile", "k3s", "--network", NETWORK];
+    let ran = scene.run(&[&arguments, more].concat());
+    (scene, ran)
+}
+
+#[test]
+fn what_cant_be_read_of_a_state_is_named_and_nothing_is_made() {
+    let cases = [
+        (openstack_rule("tcp", [22, 22], "10.0.0.0/8x"), "the address range `10.0.0.0/8x`"),
+        (openstack_rule("quux", [0, 0], "10.0.0.0/8"), "the protocol `quux`"),
+        (openstack_rule("icmp", [300, 0], "10.0.0.0/8"), "the ports 300 to 0 of icmp"),
+        (openstack_rule("tcp", [90, 80], "10.0.0.0/8"), "the ports 90 to 80 of tcp"),
+    ];
+    for (rule, says) in cases {
+        let (scene, ran) = init_terraform(&of_openstack(&[rule]), &[]);
+        ran.exits(1).complains(says).complains("`nodes`");
+        assert_eq!(scene.read("new.yaml"), None);
+    }
+}
+
+#[test]
+fn protocols_and_codes_of_a_state_are_kept() {
+    let rules = [
+        openstack_rule("icmp", [8, 0], "10.1.0.0/16"),
+        openstack_rule("icmp", [0, 0], "10.2.0.0/16"),
+        openstack_rule("vrrp", [0, 0], "10.3.0.0/16"),
+        openstack_rule("gre", [0, 0], ""),
+    ];
+    let (scene, ran) = init_terraform(&of_openstack(&rules), &[]);
+    ran.exits(0);
+    let text = text(&scene);
+    let wanted =
+        [("10.1.0.0/16", "icmp/8/0"), ("10.2.0.0/16", "icmp"), ("10.3.0.0/16", "proto/112"), ("0.0.0.0/0", "proto/47")];
+    for (from, allow) in wanted {
+        let line = format!("from: [{from}], to: [nodes], allow: [{allow}]");
+        assert!(text.contains(&line), "`{line}` is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_tag_of_two_networks_of_google_is_two_groups() {
+    let firewall = |network: &str, port: &str| {
+        resource(
+            "google_compute_firewall",
+            &json!({ "id": "f", "name": "f", "project": "acme", "network": network, "direction": "INGRESS",
+                "target_tags": ["nodes"], "source_ranges": ["10.0.0.0/8"], "allow": [{ "protocol": "tcp", "ports": [port] }],
+                "deny": [], "disabled": false }),
+        )
+    };
+    let (scene, ran) = init_terraform(&json!([firewall("prod", "6443"), firewall("dev", "22")]), &[]);
+    ran.exits(1).complains("network: \"prod\"").complains("network: \"dev\"");
+    assert_eq!(scene.read("new.yaml"), None);
+}

@@ -26,7 +26,7 @@ struct Piece {
     why: String,
 }
 
-/// Writes what no row explains into each cluster's `rules`, but for what a guard forbids.
+/// Writes what no row explains into each cluster's `rules`, but for what a guard forbids: guards judge each rule by itself.
 pub(super) fn take_over(case: &Case<'_>, adoption: &mut Adoption) {
     let names: Vec<ClusterName> = adoption.inventory.clusters.keys().cloned().collect();
     let mut pieces: BTreeMap<ClusterName, Vec<Piece>> = BTreeMap::new();
@@ -37,8 +37,7 @@ pub(super) fn take_over(case: &Case<'_>, adoption: &mut Adoption) {
     write(&mut adoption.inventory, &pieces);
     adoption.guarded = guarded(case, &adoption.inventory);
     for piece in &adoption.guarded {
-        let is =
-            |p: &Piece| p.group == piece.group && word(&p.from) == piece.from && overlaps(p.traffic, piece.traffic);
+        let is = |p: &Piece| p.group == piece.group && word(&p.from) == piece.from && p.traffic == piece.traffic;
         if let Some(pieces) = pieces.get_mut(&piece.cluster) {
             pieces.retain(|p| !is(p));
         }
@@ -47,11 +46,6 @@ pub(super) fn take_over(case: &Case<'_>, adoption: &mut Adoption) {
     for name in &names {
         leave_alone(case, adoption, name);
     }
-}
-
-fn overlaps(a: Traffic, b: Traffic) -> bool {
-    let ((a_lo, a_hi), (b_lo, b_hi)) = (a.points(), b.points());
-    a_lo <= b_hi && b_lo <= a_hi
 }
 
 /// The rules of the cluster's groups that nothing explains; defines the peers that they name.
@@ -199,7 +193,7 @@ fn leave_alone(case: &Case<'_>, adoption: &mut Adoption, name: &ClusterName) {
             let is_guarded = |g: &&Guarded| {
                 g.cluster == *name
                     && g.group == group
-                    && overlaps(g.traffic, rule.traffic)
+                    && g.traffic == rule.traffic
                     && matches!(rule.peer, RulePeer::Addresses(cidr) if cidr.to_string() == g.from)
             };
             if !adoption.guarded.iter().any(|g| is_guarded(&g)) {

@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use crate::inventory::{Inventory, Network};
+use crate::inventory::{Inventory, Network, Ownership};
 use crate::name::{ClusterName, NodeGroupName, Owner};
-use crate::observed::{Observed, ObservedGroup};
+use crate::observed::{Observed, ObservedGroup, Ours};
 use crate::pack::Pack;
 use crate::profile::Catalog;
 use crate::rule::Atoms;
@@ -160,7 +160,20 @@ pub fn adopt(found: &Found<'_>) -> Result<Adoption, AdoptError> {
     }
     evidence::collect(&case, &mut adoption);
     leftover::take_over(&case, &mut adoption);
+    stay_shared(&case, &mut adoption.inventory);
     Ok(adoption)
+}
+
+/// Says `shared` of a group that a mark of ours would make exclusive: its rules would no longer stay as they are.
+fn stay_shared(case: &Case<'_>, inventory: &mut Inventory) {
+    let clusters = inventory.written();
+    let ours = Ours { owner: &case.found.owner, clusters: &clusters };
+    for group in inventory.clusters.values_mut().flat_map(|cluster| cluster.groups.values_mut()) {
+        let observed = case.group(group.security_group.as_str());
+        if observed.is_some_and(|observed| observed.ownership(None, ours) == Ownership::Exclusive) {
+            group.ownership = Some(Ownership::Shared);
+        }
+    }
 }
 
 type LeftOut = Vec<(String, String)>;

@@ -10,7 +10,7 @@ use crate::example::{self, TODAY, network_name};
 use crate::flow::flows;
 use crate::guard::{GuardsInForce, judge};
 use crate::inventory::{Cluster, PlaceKind, ProviderSpec, Source, parse};
-use crate::name::{GroupId, GroupName};
+use crate::name::{GroupId, GroupMark, GroupName, Mark, Origin};
 use crate::observed::ObservedRule;
 use crate::packets::PacketSet;
 use crate::plan::tests::Aws;
@@ -29,8 +29,15 @@ const SIMULATED: ProviderSpec = ProviderSpec {
     beside_rules: &[],
 };
 
-/// A cloud as people would write it down: groups by name, with `22/tcp from 10.0.0.0/8` or `22/tcp from web`.
+/// A cloud as people would write it down: groups by name, with `22/tcp from 10.0.0.0/8` or `22/tcp from web`; `made` marks
+/// the group as one that the cluster `it` made.
 type Cloud = BTreeMap<String, Vec<String>>;
+
+const MADE: &str = "made";
+
+fn of_it() -> Mark {
+    Mark { owner: Owner::new("platform").unwrap(), cluster: ClusterName::new("it").unwrap() }
+}
 
 fn id(name: &str) -> String {
     let number = name.bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
@@ -40,7 +47,8 @@ fn id(name: &str) -> String {
 fn observe(cloud: &Cloud, atoms: &mut Atoms) -> Observed {
     let mut groups = Vec::new();
     for (name, texts) in cloud {
-        let rules = texts.iter().map(|text| {
+        let made = texts.iter().any(|text| text == MADE);
+        let rules = texts.iter().filter(|text| *text != MADE).map(|text| {
             let (direction, (traffic, peer)) = match text.split_once(" from ") {
                 Some(parts) => (Direction::Ingress, parts),
                 None => (Direction::Egress, text.split_once(" to ").unwrap()),
@@ -57,7 +65,7 @@ fn observe(cloud: &Cloud, atoms: &mut Atoms) -> Observed {
             id: GroupId::new(&id(name)).unwrap(),
             name: GroupName::new(name).unwrap(),
             description: String::new(),
-            marks: Vec::new(),
+            marks: made.then(|| GroupMark { mark: of_it(), origin: Origin::Made }).into_iter().collect(),
             revision: None,
             rules,
             resources: Vec::new(),
@@ -106,7 +114,7 @@ fn adopted(cloud: &Cloud, only: &[&str], profile: Option<&str>) -> Result<Adopti
         today: TODAY,
         only: only.iter().map(|name| (*name).to_owned()).collect(),
         profile: profile.map(str::to_owned),
-        cluster: None,
+        cluster: Some(of_it().cluster),
     };
     adopt(&found)
 }
@@ -209,6 +217,32 @@ fn with(clusters: impl IntoIterator<Item = Cluster>) -> Inventory {
 fn is_guarded(inventory: &Inventory) -> bool {
     let desired = desired(inventory, &flows(inventory, TODAY));
     !judge(&desired, inventory, TODAY).refused.is_empty()
+}
+
+/// The nodes of a K3s cluster, with more rules.
+fn nodes(more: &[&str]) -> Cloud {
+    let rules = ["all to 0.0.0.0/0", "6443/tcp from nodes", "10250/tcp from nodes", "8472/udp from nodes"];
+    let rules = rules.iter().chain(more).map(|rule| (*rule).to_owned());
+    Cloud::from([("nodes".to_owned(), rules.collect())])
+}
+
+#[test]
+fn a_group_that_its_mark_makes_exclusive_is_written_as_shared() {
+    let cloud = nodes(&["2375/tcp from 203.0.113.0/24", MADE]);
+    let adoption = adopted(&cloud, &["nodes"], Some("k3s")).unwrap();
+    let text = yaml(&adoption.inventory, &adoption.remarks());
+    assert!(text.contains("\n        ownership: shared\n"), "{text}");
+    assert_eq!(next_plan(&cloud, &text), (0, 0), "{text}");
+}
+
+#[test]
+fn only_what_a_guard_forbids_by_itself_is_not_taken_over() {
+    let cloud = nodes(&["all from 203.0.113.0/24", "12345/tcp from 203.0.113.0/24"]);
+    let adoption = adopted(&cloud, &["nodes"], Some("k3s")).unwrap();
+    let named: BTreeSet<String> = adoption.guarded.iter().map(|g| format!("{} from {}", g.traffic, g.from)).collect();
+    assert_eq!(named, BTreeSet::from(["all from 203.0.113.0/24".to_owned()]));
+    let text = yaml(&adoption.inventory, &adoption.remarks());
+    assert!(text.contains("from: [203.0.113.0/24], to: [nodes], allow: [12345/tcp]"), "{text}");
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use rsgsync_core::name::{GroupId, GroupName};
 use rsgsync_core::observed::{Observed, ObservedGroup, ObservedRule};
 use rsgsync_core::pack::{Call, Dialect, GroupChanges, Pack, QuotaCount, Site};
 use rsgsync_core::rule::{Atoms, Cidr, Direction, Family, PeerKind, Rule, RulePeer};
-use rsgsync_core::traffic::{PortRange, Protocol, Traffic};
+use rsgsync_core::traffic::{ICMPV6, PortRange, Protocol, Traffic};
 use serde_json::Value;
 
 use super::{Read, adopted, folder, network};
@@ -32,6 +32,7 @@ pub fn run(context: &Context<'_>, args: &InitTerraformArgs) -> Result<Exit, Fail
         }
     };
     found.retain(|group| group.place == place);
+    readable(&args.state, found.iter().filter(|group| args.groups.is_empty() || named(group)))?;
     let (written, _) = network(args.network.as_ref().unwrap_or(&place), context, folder(&args.common.out))?;
     let words = Words::of(&place);
     let mut atoms = Atoms::new();
@@ -47,6 +48,17 @@ fn nothing(path: &Path) -> Failure {
     Failure::new(message, help)
 }
 
+/// What can't be read of a group would be taken for not there, and removed once the group is exclusive.
+fn readable<'a>(path: &Path, groups: impl Iterator<Item = &'a Found>) -> Result<(), Failure> {
+    let unread = groups.flat_map(|g| g.unread.iter().map(move |what| format!("{what} in a rule of `{}`", g.name)));
+    let unread: Vec<String> = unread.collect();
+    if unread.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{}: can't read {}", path.display(), unread.join(", "));
+    Err(Failure::new(message, "name other groups with --group, or let `rsgsync init groups` read the cloud itself"))
+}
+
 /// The groups of a state file.
 struct State {
     groups: Vec<Found>,
@@ -59,10 +71,15 @@ struct Found {
     description: String,
     /// Where it is, as an inventory writes it.
     place: String,
-    rules: Vec<(Direction, Traffic, Source, String)>,
+    rules: Vec<FoundRule>,
+    /// What its rules say and this program can't read.
+    unread: BTreeSet<String>,
 }
 
+type FoundRule = (Direction, Traffic, Source, String);
+
 /// Who is at the other end of a rule.
+#[derive(Clone)]
 enum Source {
     Range(Cidr),
     Opaque(PeerKind, String, Family),
@@ -104,8 +121,15 @@ impl State {
 /// What is known while the resources are read: their order says nothing.
 #[derive(Default)]
 struct Parts {
-    groups: BTreeMap<String, Found>,
-    rules: Vec<(String, (Direction, Traffic, Source, String))>,
+    groups: BTreeMap<Key, Found>,
+    rules: Vec<(Key, Result<FoundRule, String>)>,
+}
+
+/// What tells a group from every other: its id, and its place too where the id is a name that other places have as well.
+type Key = (String, String);
+
+fn by_id(id: &str) -> Key {
+    (String::new(), id.to_owned())
 }
 
 impl Parts {
@@ -132,7 +156,24 @@ impl Parts {
     fn group(&mut self, at: &Value, place: String) {
         let (id, name) = (text(at, "id").to_owned(), text(at, "name").to_owned());
         let description = text(at, "description").to_owned();
-        self.groups.insert(id.clone(), Found { name, id, description, place, rules: Vec::new() });
+        let (rules, unread) = (Vec::new(), BTreeSet::new());
+        self.groups.insert(by_id(&id), Found { name, id, description, place, rules, unread });
+    }
+
+    /// Keeps a rule of each source, and what can't be read of it.
+    fn rule(
+        &mut self,
+        group: &Key,
+        direction: Direction,
+        traffic: Result<Traffic, String>,
+        sources: Vec<Result<Source, String>>,
+        description: &str,
+    ) {
+        let sources = if sources.is_empty() { vec![Err("no source".to_owned())] } else { sources };
+        for source in sources {
+            let both = traffic.clone().and_then(|traffic| Ok((direction, traffic, source?, description.to_owned())));
+            self.rules.push((group.clone(), both));
+        }
     }
 
     fn aws_group(&mut self, at: &Value) {
@@ -153,58 +194,59 @@ impl Parts {
 
     /// A rule of several sources.
     fn aws_rules(&mut self, group: &str, direction: Direction, at: &Value) {
-        let Some(traffic) = traffic(text(at, "protocol"), number(at, "from_port"), number(at, "to_port")) else {
-            return;
-        };
-        let mut sources: Vec<Source> = Vec::new();
+        let mut sources: Vec<Result<Source, String>> = Vec::new();
         for key in ["cidr_blocks", "ipv6_cidr_blocks"] {
-            sources.extend(texts(at, key).filter_map(Cidr::parse).map(Source::Range));
+            sources.extend(texts(at, key).map(range));
         }
-        sources.extend(texts(at, "prefix_list_ids").map(|id| both(PeerKind::PrefixList, id)));
-        sources.extend(texts(at, "security_groups").map(|id| both(PeerKind::Group, id)));
+        sources.extend(texts(at, "prefix_list_ids").map(|id| Ok(both(PeerKind::PrefixList, id))));
+        sources.extend(texts(at, "security_groups").map(|id| Ok(both(PeerKind::Group, id))));
         let source = text(at, "source_security_group_id");
-        sources.extend((!source.is_empty() && source != group).then(|| both(PeerKind::Group, source)));
+        sources.extend((!source.is_empty() && source != group).then(|| Ok(both(PeerKind::Group, source))));
         let itself = at.get("self").and_then(Value::as_bool) == Some(true) || source == group && !group.is_empty();
-        sources.extend(itself.then(|| both(PeerKind::Group, group)));
-        for source in sources {
-            self.rules.push((group.to_owned(), (direction, traffic, source, text(at, "description").to_owned())));
-        }
+        sources.extend(itself.then(|| Ok(both(PeerKind::Group, group))));
+        let traffic = traffic(text(at, "protocol"), number(at, "from_port"), number(at, "to_port"));
+        self.rule(&by_id(group), direction, traffic, sources, text(at, "description"));
     }
 
     /// A rule of one source.
     fn aws_rule(&mut self, direction: Direction, at: &Value) {
-        let Some(traffic) = traffic(text(at, "ip_protocol"), number(at, "from_port"), number(at, "to_port")) else {
-            return;
-        };
-        let group = text(at, "security_group_id");
-        let range = [text(at, "cidr_ipv4"), text(at, "cidr_ipv6")].into_iter().find_map(Cidr::parse).map(Source::Range);
-        let of = |kind, key| Some(text(at, key)).filter(|id| !id.is_empty()).map(|id| both(kind, id));
-        let source = range.or_else(|| of(PeerKind::PrefixList, "prefix_list_id"));
-        let Some(source) = source.or_else(|| of(PeerKind::Group, "referenced_security_group_id")) else { return };
-        self.rules.push((group.to_owned(), (direction, traffic, source, text(at, "description").to_owned())));
+        let keys = ["cidr_ipv4", "cidr_ipv6", "prefix_list_id", "referenced_security_group_id"];
+        let given = keys.into_iter().map(|key| (key, text(at, key))).filter(|(_, text)| !text.is_empty());
+        let sources = given.map(|(key, text)| match key {
+            "prefix_list_id" => Ok(both(PeerKind::PrefixList, text)),
+            "referenced_security_group_id" => Ok(both(PeerKind::Group, text)),
+            _ => range(text),
+        });
+        let traffic = traffic(text(at, "ip_protocol"), number(at, "from_port"), number(at, "to_port"));
+        let group = by_id(text(at, "security_group_id"));
+        self.rule(&group, direction, traffic, sources.collect(), text(at, "description"));
     }
 
     fn openstack_rule(&mut self, at: &Value) {
         let family = if text(at, "ethertype") == "IPv6" { Family::Ipv6 } else { Family::Ipv4 };
         let direction = if text(at, "direction") == "egress" { Direction::Egress } else { Direction::Ingress };
-        // The provider writes 0 where a rule has no ports.
-        let port = |key| number(at, key).filter(|port| *port > 0);
+        // The provider writes 0 for both where a rule has no ports; ICMP has its type and code in them.
+        let ports = match (number(at, "port_range_min"), number(at, "port_range_max")) {
+            (None | Some(0), None | Some(0)) => (None, None),
+            given => given,
+        };
         let word = match text(at, "protocol") {
-            "" => "all",
-            "ipv6-icmp" => "icmpv6",
-            "icmp" if family == Family::Ipv6 => "icmpv6",
+            "icmp" | "1" if family == Family::Ipv6 => "icmpv6",
             word => word,
         };
-        let Some(traffic) = traffic(word, port("port_range_min"), port("port_range_max")) else { return };
         let of = |kind, key| {
             Some(text(at, key)).filter(|id| !id.is_empty()).map(|id| Source::Opaque(kind, id.to_owned(), family))
         };
         let everyone = if family == Family::Ipv6 { Cidr::ANY_V6 } else { Cidr::ANY_V4 };
-        let source = of(PeerKind::Group, "remote_group_id")
-            .or_else(|| of(PeerKind::AddressGroup, "remote_address_group_id"))
-            .unwrap_or_else(|| Source::Range(Cidr::parse(text(at, "remote_ip_prefix")).unwrap_or(everyone)));
-        let description = text(at, "description").to_owned();
-        self.rules.push((text(at, "security_group_id").to_owned(), (direction, traffic, source, description)));
+        let source =
+            of(PeerKind::Group, "remote_group_id").or_else(|| of(PeerKind::AddressGroup, "remote_address_group_id"));
+        let source = match (source, text(at, "remote_ip_prefix")) {
+            (Some(source), _) => Ok(source),
+            (None, "") => Ok(Source::Range(everyone)),
+            (None, prefix) => range(prefix),
+        };
+        let (group, traffic) = (by_id(text(at, "security_group_id")), traffic(word, ports.0, ports.1));
+        self.rule(&group, direction, traffic, vec![source], text(at, "description"));
     }
 
     /// A firewall is of a group where its only target is that tag or account.
@@ -220,27 +262,23 @@ impl Parts {
         }
         let network = text(at, "network").rsplit('/').next().unwrap_or_default();
         let place = format!("gcp: {{ project: {:?}, network: {network:?} }}", text(at, "project"));
-        let (name, id) = (group.clone(), group.clone());
-        let (description, rules) = (String::new(), Vec::new());
-        self.groups.entry(group.clone()).or_insert(Found { name, id, description, place, rules });
+        let (name, id, key) = (group.clone(), group.clone(), (place.clone(), group));
+        let (description, rules, unread) = (String::new(), Vec::new(), BTreeSet::new());
+        self.groups.entry(key.clone()).or_insert(Found { name, id, description, place, rules, unread });
         let egress = text(at, "direction") == "EGRESS";
         let (direction, ranges) =
             if egress { (Direction::Egress, "destination_ranges") } else { (Direction::Ingress, "source_ranges") };
+        let mut sources: Vec<Result<Source, String>> = texts(at, ranges).map(range).collect();
+        sources.extend(texts(at, "source_tags").map(|tag| Ok(both(PeerKind::Group, tag))));
+        sources.extend(texts(at, "source_service_accounts").map(|a| Ok(both(PeerKind::ServiceAccount, a))));
         for allowed in list(at, "allow") {
-            let ports: Vec<&str> = texts(allowed, "ports").collect();
-            let ends = ports.iter().map(|port| port.split_once('-').unwrap_or((port, port)));
-            let ends: Vec<_> = ends.map(|(from, to)| (from.parse().ok(), to.parse().ok())).collect();
-            let ends = if ends.is_empty() { vec![(None, None)] } else { ends };
-            for traffic in ends.into_iter().filter_map(|(from, to)| traffic(text(allowed, "protocol"), from, to)) {
-                let mut sources: Vec<Source> = texts(at, ranges).filter_map(Cidr::parse).map(Source::Range).collect();
-                sources.extend(texts(at, "source_tags").map(|tag| both(PeerKind::Group, tag)));
-                sources.extend(texts(at, "source_service_accounts").map(|a| both(PeerKind::ServiceAccount, a)));
-                let description = text(at, "description");
-                self.rules.extend(
-                    sources
-                        .into_iter()
-                        .map(|source| (group.clone(), (direction, traffic, source, description.to_owned()))),
-                );
+            let protocol = text(allowed, "protocol");
+            let mut traffics: Vec<_> = texts(allowed, "ports").map(|ports| on_ports(protocol, ports)).collect();
+            if traffics.is_empty() {
+                traffics.push(traffic(protocol, None, None));
+            }
+            for traffic in traffics {
+                self.rule(&key, direction, traffic, sources.clone(), text(at, "description"));
             }
         }
     }
@@ -248,7 +286,10 @@ impl Parts {
     fn into_state(mut self) -> State {
         for (group, rule) in self.rules {
             if let Some(group) = self.groups.get_mut(&group) {
-                group.rules.push(rule);
+                match rule {
+                    Ok(rule) => group.rules.push(rule),
+                    Err(what) => _ = group.unread.insert(what),
+                }
             }
         }
         State { groups: self.groups.into_values().collect() }
@@ -259,21 +300,73 @@ fn both(kind: PeerKind, id: &str) -> Source {
     Source::Opaque(kind, id.to_owned(), Family::Both)
 }
 
-/// Traffic as the providers write it: ports of 0 and 65535 or none are all, ICMP has its type and code in them.
-fn traffic(protocol: &str, from: Option<i64>, to: Option<i64>) -> Option<Traffic> {
-    let protocol = Protocol::parse(if protocol.is_empty() { "all" } else { protocol })?;
-    let number = |n: Option<i64>| n.filter(|n| *n >= 0).and_then(|n| u8::try_from(n).ok());
-    if protocol.is_icmp() {
-        let v6 = protocol == Protocol::parse("icmpv6")?;
-        return Some(Traffic::icmp(v6, number(from), number(from).and(number(to))));
-    }
-    match (from, to) {
-        (Some(from), to) if protocol.has_ports() && from >= 0 => {
-            let ports = PortRange::new(u16::try_from(from).ok()?, u16::try_from(to.unwrap_or(from)).ok()?)?;
-            Some(Traffic::on_ports(protocol, ports))
+fn range(text: &str) -> Result<Source, String> {
+    Cidr::parse(text).map(Source::Range).ok_or_else(|| format!("the address range `{text}`"))
+}
+
+/// Names that a cloud knows and an inventory doesn't. Source: neutron-lib, `IP_PROTOCOL_MAP`.
+const NUMBERS: [(&str, u8); 15] = [
+    ("egp", 8),
+    ("gre", 47),
+    ("hopopt", 0),
+    ("igmp", 2),
+    ("ip", 0),
+    ("ipv6-encap", 41),
+    ("ipv6-frag", 44),
+    ("ipv6-icmp", 58),
+    ("ipv6-nonxt", 59),
+    ("ipv6-opts", 60),
+    ("ipv6-route", 43),
+    ("ospf", 89),
+    ("pgm", 113),
+    ("rsvp", 46),
+    ("vrrp", 112),
+];
+
+fn protocol(word: &str) -> Option<Protocol> {
+    let word = word.to_ascii_lowercase();
+    match &*word {
+        "" | "any" => Some(Protocol::All),
+        word => {
+            let by_name = NUMBERS.iter().find(|(name, _)| *name == word).map(|(_, number)| Protocol::Number(*number));
+            by_name.or_else(|| Protocol::parse(word))
         }
-        _ => Some(Traffic::whole(protocol)),
     }
+}
+
+/// Ports as Google writes them: `80` or `8000-8080`.
+fn on_ports(protocol: &str, ports: &str) -> Result<Traffic, String> {
+    let (from, to) = ports.split_once('-').unwrap_or((ports, ports));
+    match (from.parse(), to.parse()) {
+        (Ok(from), Ok(to)) => traffic(protocol, Some(from), Some(to)),
+        _ => Err(format!("the ports `{ports}`")),
+    }
+}
+
+/// Traffic as the providers write it: ports of 0 and 65535 or none are all, ICMP has its type and code in them.
+fn traffic(word: &str, from: Option<i64>, to: Option<i64>) -> Result<Traffic, String> {
+    let protocol = protocol(word).ok_or_else(|| format!("the protocol `{word}`"))?;
+    let given = |n: Option<i64>| n.filter(|n| *n >= 0);
+    let (from, to) = (given(from), given(to));
+    between(protocol, from, to).ok_or_else(|| {
+        let number = |n: Option<i64>| n.map_or_else(|| "any".to_owned(), |n| n.to_string());
+        format!("the ports {} to {} of {protocol}", number(from), number(to))
+    })
+}
+
+/// `None` where the protocol can't have such ports.
+fn between(protocol: Protocol, from: Option<i64>, to: Option<i64>) -> Option<Traffic> {
+    if protocol.is_icmp() {
+        let number = |n: Option<i64>| n.map(u8::try_from).transpose().ok();
+        let (kind, code) = (number(from)?, number(to)?);
+        return Some(Traffic::icmp(protocol == Protocol::Number(ICMPV6), kind, code));
+    }
+    if !protocol.has_ports() || (from, to) == (None, None) {
+        return Some(Traffic::whole(protocol));
+    }
+    let from = from.unwrap_or(0);
+    let ports = PortRange::new(u16::try_from(from).ok()?, u16::try_from(to.unwrap_or(from)).ok()?)?;
+    Some(Traffic::on_ports(protocol, ports))
 }
 
 fn text<'a>(at: &'a Value, key: &str) -> &'a str {
@@ -296,7 +389,7 @@ fn texts<'a>(at: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
 fn observed(found: &[Found], atoms: &mut Atoms) -> Result<Observed, Failure> {
     let odd = |error: rsgsync_core::name::NameError| Failure::new(error.to_string(), "correct the state file");
     let mut groups = Vec::new();
-    for Found { name, id, description, place: _, rules } in found {
+    for Found { name, id, description, place: _, rules, unread: _ } in found {
         let mut seen: BTreeSet<Rule> = BTreeSet::new();
         let mut listed = Vec::new();
         for (direction, traffic, source, description) in rules {
