@@ -1,6 +1,6 @@
 //! What the shell is offered where the inventory or the profiles have the words; whatever is wrong offers nothing.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::CommandFactory;
@@ -69,12 +69,49 @@ fn beginning(typed: &OsStr, mut words: Vec<String>) -> Vec<CompletionCandidate> 
 
 /// The inventory that the line so far names, else the one that a command would read.
 fn inventory() -> Option<Inventory> {
-    let line: Vec<String> = std::env::args().skip_while(|word| word != "--").collect();
-    let named = line.windows(2).filter(|pair| matches!(pair[0].as_str(), "-i" | "--inventory"));
-    let mut paths: Vec<PathBuf> = named.map(|pair| PathBuf::from(&pair[1])).collect();
+    let line: Vec<OsString> = std::env::args_os().skip_while(|word| word != "--").collect();
+    let mut paths = named_inventories(&line);
     if paths.is_empty() {
         paths.push(std::env::var_os("RSGSYNC_INVENTORY").map_or_else(|| DEFAULT_INVENTORY.into(), PathBuf::from));
     }
     let today = jiff::ZonedDateTime::now().date();
     load::inventory(&paths, today).ok().map(|parsed| parsed.inventory)
+}
+
+/// What `-i F`, `-iF`, `-i=F`, `--inventory F` and `--inventory=F` name in a line.
+fn named_inventories(line: &[OsString]) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    let mut words = line.iter();
+    while let Some(word) = words.next() {
+        if word == "-i" || word == "--inventory" {
+            paths.extend(words.next().map(PathBuf::from));
+            continue;
+        }
+        let Some(text) = word.to_str() else { continue };
+        let joined = text.strip_prefix("--inventory=");
+        let short = || text.strip_prefix("-i").map(|path| path.strip_prefix('=').unwrap_or(path));
+        paths.extend(joined.or_else(short).map(PathBuf::from));
+    }
+    paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_name_an_inventory_is_read() {
+        let line = ["--", "rsgsync", "-i", "a", "-ib", "--inventory=c", "--inventory", "d", "-i=e", "--cluster", "x"];
+        let line: Vec<OsString> = line.iter().map(OsString::from).collect();
+        assert_eq!(named_inventories(&line), ["a", "b", "c", "d", "e"].map(PathBuf::from));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_word_that_is_no_text_is_passed_over() {
+        use std::os::unix::ffi::OsStringExt;
+        let odd = OsString::from_vec(vec![0xff]);
+        let line = ["--".into(), odd.clone(), "-i".into(), odd.clone()];
+        assert_eq!(named_inventories(&line), [PathBuf::from(odd)]);
+    }
 }
