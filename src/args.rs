@@ -228,7 +228,7 @@ pub struct InitArgs {
     /// The file to make; `-` prints it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_INVENTORY)]
     pub out: PathBuf,
-    /// Whose inventory it is: with the cluster's name the mark of what rsgsync makes
+    /// Whose inventory it is: with the cluster's name the mark on all that it makes
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub owner: String,
     /// The cluster's name [default: what the groups' names begin with, or the context's]

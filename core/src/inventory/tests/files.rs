@@ -68,7 +68,10 @@ fn two_owners() {
 
 #[test]
 fn a_file_without_owner_takes_the_others() {
-    let files = [source("a.yaml", PEERS.replace("owner: platform\n", "")), source("b.yaml", "version: 1\nowner: x\n")];
+    let files = [
+        source("a.yaml", PEERS.replace("owner: platform\n", "")),
+        source("b.yaml", "version: 1\nowner: x\nnetworks: { lab: { simulated: {} } }\n"),
+    ];
     assert_eq!(read_files(&files).expect("right").inventory.owner.as_str(), "x");
 }
 
