@@ -70,7 +70,7 @@ fn two_owners() {
 fn a_file_without_owner_takes_the_others() {
     let files = [
         source("a.yaml", PEERS.replace("owner: platform\n", "")),
-        source("b.yaml", "version: 1\nowner: x\nnetworks: { lab: { simulated: {} } }\n"),
+        source("b.yaml", "version: 1\nowner: x\nnetworks: { lab: { simulated: { state: cloud.json } } }\n"),
     ];
     assert_eq!(read_files(&files).expect("right").inventory.owner.as_str(), "x");
 }
