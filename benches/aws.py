@@ -54,12 +54,15 @@ class Service:
         with urllib.request.urlopen(urllib.request.Request(self.url + path, method=method)) as answer:
             return answer.read()
 
-    def ask(self):
-        """A request for all groups."""
-        ask = urllib.parse.urlencode({"Action": "DescribeSecurityGroups", "MaxResults": 1000, "Version": "2016-11-15"})
+    def ask(self, tool):
+        """A request for all groups, in the way that the tool asks: rsgsync by its mark."""
+        ask = {"Action": "DescribeSecurityGroups", "MaxResults": 1000, "Version": "2016-11-15"}
+        if tool == "rsgsync":
+            ask |= {"Filter.1.Name": "vpc-id", "Filter.1.Value.1": self.vpc()}
+            ask |= {"Filter.2.Name": "tag-key", "Filter.2.Value.1": "rsgsync:bench/*"}
         signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20300101/eu-west-1/ec2/aws4_request"}
         signed["Content-Type"] = "application/x-www-form-urlencoded"
-        return urllib.request.Request(self.url + "/", ask.encode(), signed)
+        return urllib.request.Request(self.url + "/", urllib.parse.urlencode(ask).encode(), signed)
 
     def network(self):
         return f"aws: {{ region: eu-west-1, vpc: {self.vpc()}, quotas: {{ rules_per_group: 100 }} }}"

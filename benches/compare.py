@@ -2,9 +2,9 @@
 
 Each tool starts from an empty cloud and does the same five things; after each that writes, the cloud must have exactly the
 wanted rules, whoever made them. Wall and CPU in seconds, memory of the largest process in MiB, calls by the emulator's own
-count, or by that of a proxy before it. `answers` is the wall time in units of one answer of the emulator that lists every
-group, to a client that does nothing else, at that moment. `least` is how many calls can do it at all. `Keystone` are the calls
-that log in.
+count, or by that of a proxy before it. `answers` is the wall time in units of one answer of the emulator to the tool's own
+request for every group, to a client that does nothing else, at that moment. `least` is how many calls can do it at all.
+`Keystone` are the calls that log in.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def answer(request):
     return min(took)
 
 
-def compare(service, launcher, clusters, peers):
+def compare(service, launcher, clusters, peers, idle):
     service.reset()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -101,11 +101,14 @@ def compare(service, launcher, clusters, peers):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             tool = Rsgsync(folder, clusters, service) if name == "rsgsync" else make(folder, wanted, service)
-            for case in CASES:
+            if idle:
+                maker = service.peers()["tight"](folder, wanted, service) if name == "ansible" else tool
+                launcher.run(maker.command("apply"), folder, service.environment)
+            for case in ["plan, nothing to do"] if idle else CASES:
                 if case == "plan 1 % drift":
                     service.drift(wanted)
                 state = service.state(wanted)
-                took, counted = run(service, launcher, tool.command(case), folder)
+                took, counted = run(service, launcher, name, tool.command(case), folder)
                 least = service.least(case, sets(want), sets(state))
                 left = 0 if case.startswith("plan") else differing(service.state(wanted), want)
                 if left and name != "terraform":
@@ -126,9 +129,9 @@ def differing(state, want):
     return sum(len(set(state.get(group, [])) ^ set(want[group])) for group in want)
 
 
-def run(service, launcher, command, folder):
+def run(service, launcher, tool, command, folder):
     """What the command used, and what was counted meanwhile."""
-    took = {"answer": answer(service.ask())}
+    took = {"answer": answer(service.ask(tool))}
     service.counted()
     took |= launcher.run(command, folder, service.environment)
     return took, service.counted()
@@ -159,6 +162,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--sizes", default="1,25,250", help="clusters of four groups each")
     arguments.add_argument("--peers", default="rsgsync,tight,plain,terraform,ansible")
+    arguments.add_argument("--idle", action="store_true", help="only: plan, nothing to do; what Ansible looks at, tight made")
     arguments.add_argument("--emulators", default="moto,ec2-strict,neutron")
     arguments.add_argument("--json", type=Path, help="where all figures go, too")
     given = arguments.parse_args()
@@ -177,7 +181,7 @@ def main():
             for name in sorted(set(given.peers.split(",")) - peers.keys()):
                 print(f"{name} is left out on {service.name}", file=sys.stderr)
             for size in given.sizes.split(","):
-                rows += [{"emulator": service.name, **row} for row in compare(service, launcher, int(size), peers)]
+                rows += [{"emulator": service.name, **row} for row in compare(service, launcher, int(size), peers, given.idle)]
         finally:
             service.close()
     if given.json:

@@ -97,7 +97,7 @@ class Neutron:
     def counted(self):
         return {"calls": self.proxy.counted(), "inside": None, "logins": sum(self.keystone.counted().values())}
 
-    def ask(self):
+    def ask(self, _):
         """A request for all groups."""
         return urllib.request.Request(f"{self.proxy.url}/v2.0/security-groups", headers={"X-Auth-Token": self.cloud.auth_token})
 

@@ -4,6 +4,7 @@
 # TERRAFORM_PLUGINS names a folder that has hashicorp/aws where the registry can't be reached; without `terraform` it is left out.
 # usage: bash benches/run.sh [--sizes 1,25,250] [--peers rsgsync,tight,plain,terraform,ansible] [--emulators moto,ec2-strict,neutron]
 #        [--json FILE]
+#        bash benches/run.sh --start    how long programs take to start
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,5 +15,10 @@ if [[ ! -e $venv/ready ]] || [[ benches/requirements.txt -nt $venv/ready ]]; the
   touch "$venv/ready"
 fi
 cargo build --locked --release -p rsgsync -p ec2-strict
-RSGSYNC=$(realpath "${CARGO_TARGET_DIR:-target}/release/rsgsync") EC2_STRICT=$(realpath "${CARGO_TARGET_DIR:-target}/release/ec2-strict") \
-  exec "$venv/bin/python" benches/compare.py "$@"
+RSGSYNC=$(realpath "${CARGO_TARGET_DIR:-target}/release/rsgsync")
+EC2_STRICT=$(realpath "${CARGO_TARGET_DIR:-target}/release/ec2-strict")
+export RSGSYNC EC2_STRICT
+if [[ ${1:-} == --start ]]; then
+  exec "$venv/bin/python" benches/start.py
+fi
+exec "$venv/bin/python" benches/compare.py "$@"

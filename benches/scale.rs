@@ -7,11 +7,15 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark looks at the clock and at this process")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark of something broken means nothing")]
 
+#[path = "../core/benches/support/process.rs"]
+mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use process::{on_core, peak_mib};
 use rsgsync_core::desired::desired;
 use rsgsync_core::flow::flows;
 use rsgsync_core::guard::GuardsInForce;
@@ -150,19 +154,6 @@ async fn run(text: &str, clouds: &Clouds, apply: bool) -> Plan {
         );
     }
     plan
-}
-
-/// Seconds that this process has had a core for; 0 where the system doesn't tell.
-fn on_core() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
-}
-
-/// The most memory that this process has had, in MiB; 0 where the system doesn't tell.
-fn peak_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
 async fn life(clusters: usize) {

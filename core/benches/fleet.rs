@@ -6,11 +6,15 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark looks at the clock and at this process")]
 #![allow(clippy::panic, reason = "a benchmark of something broken means nothing")]
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::alloc::System;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
+use process::{on_core, peak_mib};
 use rsgsync_core::desired::{Desired, DesiredGroup, DesiredNetwork, DesiredRule};
 use rsgsync_core::flow::{Flows, Reason};
 use rsgsync_core::guard::GuardsInForce;
@@ -125,7 +129,7 @@ fn fleet(rules: usize, case: Case) -> (Desired, Observed) {
 
 struct Measured {
     seconds: f64,
-    on_cpu: f64,
+    on_core: f64,
     allocations: f64,
     peak_mib: f64,
     steps: usize,
@@ -153,34 +157,20 @@ fn measure(rules: usize, case: Case, pack: &Aws) -> Measured {
     let (flows, options) = (Flows::default(), PlanOptions::default());
     let guards = GuardsInForce::of(&desired, &inventory, jiff::civil::date(2030, 1, 1));
     let region = Region::new(ALLOCATOR);
-    let (before, cpu_before) = (Instant::now(), on_cpu());
+    let (before, core_before) = (Instant::now(), on_core());
     let plan = plan(&inventory, &flows, desired, inputs, &guards, &options).unwrap_or_else(|e| panic!("{e:?}"));
-    let (seconds, on_cpu) = (before.elapsed().as_secs_f64(), on_cpu() - cpu_before);
+    let (seconds, core) = (before.elapsed().as_secs_f64(), on_core() - core_before);
     assert!(plan.proof.holds(), "{:?}", plan.proof.witness);
     let change = region.change();
     let measured = Measured {
         seconds,
-        on_cpu,
+        on_core: core,
         allocations: change.allocations as f64 / rules as f64,
         peak_mib: peak_mib(),
         steps: plan.steps.len(),
     };
     black_box(plan);
     measured
-}
-
-/// Seconds that this process has had a core for: on a busy machine less than what a clock shows; 0 where the system doesn't
-/// tell.
-fn on_cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e9
-}
-
-/// The most memory that this process has had, in MiB; 0 where the system doesn't tell.
-fn peak_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
 fn main() {
@@ -206,11 +196,11 @@ fn main() {
         let mut first: Option<f64> = None;
         for &rules in &sizes {
             let m = measure(rules, case, &aws);
-            let per_rule = if m.on_cpu > 0.0 { m.on_cpu } else { m.seconds } / rules as f64;
+            let per_rule = if m.on_core > 0.0 { m.on_core } else { m.seconds } / rules as f64;
             let growth = per_rule / *first.get_or_insert(per_rule);
             println!(
                 "{title:<12} {rules:>9} {:>9.3} {:>9.3} {growth:>8.2}x {:>8} {:>8.1} {:>10.0}",
-                m.seconds, m.on_cpu, m.steps, m.allocations, m.peak_mib
+                m.seconds, m.on_core, m.steps, m.allocations, m.peak_mib
             );
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::account::{Account, calls, mutating, set, without_minus_one};
-use crate::support::inventories;
+use crate::support::{inventories, reading};
 
 pub const EXAMPLE: &str = include_str!("../../examples/aws-rancher-nodes.yaml");
 
@@ -128,6 +128,16 @@ fn a_renamed_group_is_an_orphan_and_prune_deletes_it() {
 /// Three groups that refer to each other in circles.
 pub fn circle(family: &str) -> String {
     inventories::circle("aws: {}", family)
+}
+
+#[test]
+fn what_stands_is_explained_and_taken_over() {
+    let account = Account::new(38, &circle("ipv4"));
+    account.run(&["apply"]).exits(0);
+    reading::explains(&account.scene);
+    for owner in ["platform", "sales"] {
+        reading::adopts(&account.scene, "aws: {}", owner);
+    }
 }
 
 #[test]

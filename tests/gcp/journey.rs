@@ -3,6 +3,17 @@
 use serde_json::json;
 
 use crate::project::{NODES, Project, READING, changes, circle, counted, name, nodes_table, rules, with_rule};
+use crate::support::reading;
+
+#[test]
+fn what_stands_is_explained_and_taken_over() {
+    let project = Project::new("read", &circle("ipv4"));
+    project.run(&["apply"]).exits(0);
+    reading::explains(&project.scene);
+    for owner in ["platform", "sales"] {
+        reading::adopts(&project.scene, &format!("gcp: {{ project: {} }}", project.name), owner);
+    }
+}
 
 #[test]
 fn from_empty_the_documented_table_and_then_nothing_to_do() {

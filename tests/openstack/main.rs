@@ -91,6 +91,20 @@ fn nodes_table() -> BTreeSet<String> {
 }
 
 #[test]
+fn what_stands_is_explained_and_taken_over() {
+    let project = Project::new("read", &circle("ipv4"));
+    project.run(&["apply"]).exits(0);
+    support::reading::explains(&project.scene);
+    for owner in ["platform", "sales"] {
+        support::reading::adopts(
+            &project.scene,
+            &format!("openstack: {{ cloud: demo, project: {} }}", project.name),
+            owner,
+        );
+    }
+}
+
+#[test]
 fn from_empty_the_documented_table_and_then_nothing_to_do() {
     let mut project = Project::new("empty", NODES);
     project.scene.set("RUST_LOG", "rsgsync_openstack=debug");

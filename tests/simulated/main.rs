@@ -9,6 +9,7 @@ mod explain;
 mod faults;
 mod guide;
 mod help;
+mod host;
 mod html;
 mod init;
 mod journals;

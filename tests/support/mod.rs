@@ -5,6 +5,7 @@
 pub mod bad_luck;
 pub mod inventories;
 pub mod proxy;
+pub mod reading;
 pub mod reports;
 
 use std::collections::BTreeMap;
