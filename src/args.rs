@@ -235,7 +235,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
     /// What runs on the nodes, `rsgsync profile list` shows the names [default: what fits best]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub profile: Option<String>,
 }
 
@@ -329,7 +329,7 @@ pub struct Changes {
     #[arg(long, value_name = "N")]
     pub max_removals: Option<usize>,
     /// Where a quota leaves no other way, flows of this row (ID or PROFILE@VERSION/ID) may be cut for a time; may be repeated
-    #[arg(long, value_name = "ROW")]
+    #[arg(long, value_name = "ROW", add = ArgValueCompleter::new(complete::rows))]
     pub allow_gap: Vec<String>,
 }
 
