@@ -6,7 +6,7 @@ use crate::cloud::scene;
 use crate::support::{Ran, Scene};
 
 pub const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
-pub const NETWORK: &str = "simulated: { state: cloud.json }";
+const NETWORK: &str = "simulated: { state: cloud.json }";
 
 /// A cloud in which the example was applied, and nothing says that rsgsync did it.
 pub fn unmarked() -> Scene {

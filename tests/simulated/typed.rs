@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::guide::{driver, simulated, with_load_balancer};
-use crate::init::{NETWORK, QUICKSTART, state, unmarked};
+use crate::init::{QUICKSTART, state, unmarked};
 use crate::support::Scene;
 
 /// With what a command begins.
@@ -28,6 +28,9 @@ const ELSEWHERE: [(&str, &str, &str); 12] = [
     ("localstack/README.md", "localstack/down ", "tests/run.sh"),
     ("localstack/README.md", "rsgsync plan --inventory inventory.yaml", "tests/aws/main.rs"),
 ];
+
+/// What stands in place of a cloud that `init` reads: its groups are as somebody made them by hand.
+const BY_HAND: &str = "simulated: { state: by-hand.json }";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,11 +57,11 @@ fn pages() -> Vec<String> {
 }
 
 /// The repository as a reader has it, with files for clouds. `cluster.yaml` is the first example, applied once.
-fn folder(page: &str) -> Scene {
-    let marked = Scene::new(&QUICKSTART.replace("quickstart-cloud.json", "cloud.json"));
-    marked.run(&["apply"]).exits(0);
-    marked.run(&["plan", "--out", "plan.json"]).exits(0);
-    let scene = if page == "docs/adopting.md" { unmarked() } else { marked };
+fn folder() -> Scene {
+    let scene = Scene::new(&QUICKSTART.replace("quickstart-cloud.json", "cloud.json"));
+    scene.run(&["apply"]).exits(0);
+    scene.run(&["plan", "--out", "plan.json"]).exits(0);
+    scene.write("by-hand.json", unmarked().read("cloud.json").unwrap());
     copy_examples(&scene, "examples");
     scene.write("examples/eu.json", with_load_balancer());
     scene.write("examples/shared-nodes/ec2.json", driver());
@@ -84,8 +87,8 @@ fn here(command: &str, scene: &Scene, number: usize) -> String {
     let bare = command.split("  #").next().unwrap().trim_end();
     let journal = scene.journals()[0].display().to_string();
     let parts = bare.split('\'').map(|part| {
-        let cloud = ["aws: {", "gcp: {", "openstack: {"].iter().any(|provider| part.starts_with(provider));
-        if cloud { NETWORK } else { part }
+        let is_cloud = ["aws: {", "gcp: {", "openstack: {", "simulated: {"].iter().any(|word| part.starts_with(word));
+        if is_cloud { BY_HAND } else { part }
     });
     let mut line = parts.collect::<Vec<_>>().join("'").replace("/etc/rsgsync/", "");
     line = line.replace("cargo run --no-default-features --", "rsgsync").replace("FILE", &journal);
@@ -96,7 +99,7 @@ fn here(command: &str, scene: &Scene, number: usize) -> String {
         line += &format!(" --out new-{number}.yaml");
     }
     if line.starts_with("rsgsync init terraform") {
-        line += &format!(" --network '{NETWORK}'");
+        line += &format!(" --network '{BY_HAND}'");
     }
     if line.starts_with("rsgsync rollback") || line.starts_with("rsgsync destroy") {
         line += " --yes";
@@ -126,7 +129,7 @@ fn every_command_of_the_pages_runs() {
         if commands.is_empty() {
             continue;
         }
-        let scene = folder(&page);
+        let scene = folder();
         for (number, command) in commands.iter().enumerate() {
             let elsewhere = |(on, start, _): &(&str, &str, &str)| *on == page && command.starts_with(start);
             if let Some(place) = ELSEWHERE.iter().position(elsewhere) {
