@@ -146,7 +146,7 @@ fn every_link_of_a_page_leads_somewhere() {
 
 #[test]
 fn every_command_that_is_told_is_one_that_the_program_takes() {
-    let texts = [vec![root().join("README.md")], files("docs"), files("examples")].concat();
+    let texts = [vec![root().join("README.md"), root().join("src/args.rs")], files("docs"), files("examples")].concat();
     let mut tried = 0;
     for path in texts {
         for arguments in commands(&path) {
