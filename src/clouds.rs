@@ -79,7 +79,9 @@ fn simulated(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
         Ok(cloud) => Ok(Box::new(cloud)),
         Err(error) => {
             let help = match error {
-                StateError::Invalid { .. } => "correct it (docs/simulated.md has the keys), or remove it: no file is an empty cloud",
+                StateError::Invalid { .. } => {
+                    "correct it (docs/simulated.md has the keys), or remove it: no file is an empty cloud"
+                }
                 StateError::Read { .. } | StateError::Write { .. } => {
                     "check the path and its permissions; where the file is absent the cloud is empty, but its folder must exist"
                 }

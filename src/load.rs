@@ -72,7 +72,9 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let help = match error.kind() {
         ErrorKind::PermissionDenied => "let this user read it",
         _ if path != Path::new(DEFAULT_INVENTORY) => "check the path that --inventory or RSGSYNC_INVENTORY gives",
-        _ => "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY; `rsgsync init` writes one for what exists",
+        _ => {
+            "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY; `rsgsync init` writes one for what exists"
+        }
     };
     Failure::new(message, help)
 }

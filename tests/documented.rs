@@ -32,7 +32,8 @@ fn words(command: &str) -> Vec<String> {
         if index % 2 == 1 {
             words.push(part.to_owned());
         } else {
-            words.extend(part.split_whitespace().map(|word| word.trim_matches('"').to_owned()));
+            let bare = part.split_whitespace().map(|word| word.trim_matches('"')).filter(|word| !word.is_empty());
+            words.extend(bare.map(str::to_owned));
         }
     }
     words
@@ -58,7 +59,8 @@ fn pages() -> Vec<PathBuf> {
     let written = ["cli.md", "ports.md"];
     let docs = files("docs").into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let docs = docs.filter(|path| !written.iter().any(|page| path.ends_with(page)));
-    docs.chain(["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "localstack/README.md"].map(|page| root().join(page))).collect()
+    docs.chain(["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "localstack/README.md"].map(|page| root().join(page)))
+        .collect()
 }
 
 /// What stands between backticks in the prose of a page.
@@ -75,7 +77,12 @@ fn every_command_in_the_prose_is_one_that_the_program_takes() {
         for code in inline(&path) {
             let Some(command) = code.strip_prefix("rsgsync ") else { continue };
             let command = command.split(" >").next().unwrap_or_default();
-            Command::cargo_bin("rsgsync").expect("the program is built").args(words(command)).arg("--help").assert().success();
+            Command::cargo_bin("rsgsync")
+                .expect("the program is built")
+                .args(words(command))
+                .arg("--help")
+                .assert()
+                .success();
             tried += 1;
         }
     }
@@ -83,7 +90,7 @@ fn every_command_in_the_prose_is_one_that_the_program_takes() {
 }
 
 /// Flags that pages tell of other programs.
-const OF_OTHERS: [&str; 11] = [
+const OF_OTHERS: [&str; 12] = [
     "--access-rules",
     "--bench",
     "--emulators",
@@ -94,6 +101,7 @@ const OF_OTHERS: [&str; 11] = [
     "--openstack-sec-groups",
     "--peers",
     "--sizes",
+    "--test",
     "--workspace",
 ];
 

@@ -101,7 +101,12 @@ fn behind_a_network_load_balancer() {
 #[test]
 fn rancher_and_its_clusters_elsewhere() {
     let scene = Scene::new(&simulated(include_str!("../../examples/rancher-many-clouds.yaml")));
-    assert_shown(GUIDE, "Rancher with clusters in other VPCs, accounts and clouds", 8, &[scene.run(&["plan"]).exits(0)]);
+    assert_shown(
+        GUIDE,
+        "Rancher with clusters in other VPCs, accounts and clouds",
+        8,
+        &[scene.run(&["plan"]).exits(0)],
+    );
     scene.run(&["apply"]).exits(0).says("in sync");
     let inventory = String::from_utf8(scene.read("cluster.yaml").unwrap()).unwrap();
     scene.write("cluster.yaml", inventory.replace("    nat: [192.0.2.20/32]\n", ""));

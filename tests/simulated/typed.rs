@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::cloud;
 use crate::guide::{driver, simulated, with_load_balancer};
 use crate::init::{QUICKSTART, state, unmarked};
 use crate::support::Scene;
@@ -61,7 +62,7 @@ fn folder() -> Scene {
     let scene = Scene::new(&QUICKSTART.replace("quickstart-cloud.json", "cloud.json"));
     scene.run(&["apply"]).exits(0);
     scene.run(&["plan", "--out", "plan.json"]).exits(0);
-    scene.write("by-hand.json", unmarked().read("cloud.json").unwrap());
+    scene.write("by-hand.json", by_hand());
     copy_examples(&scene, "examples");
     scene.write("examples/eu.json", with_load_balancer());
     scene.write("examples/shared-nodes/ec2.json", driver());
@@ -69,6 +70,18 @@ fn folder() -> Scene {
     scene.write("terraform.tfstate", &terraform);
     scene.write("state.json", &terraform);
     scene
+}
+
+/// The three groups of the first example's `prod` as somebody made them by hand: guessing more takes long.
+fn by_hand() -> String {
+    let mut cloud = cloud::state(&unmarked());
+    let groups = cloud["groups"].as_array_mut().unwrap();
+    groups.retain(|group| group["name"].as_str().unwrap().starts_with("prod-"));
+    for group in groups {
+        let rules = group["rules"].as_array_mut().unwrap();
+        rules.retain(|rule| rule["peer"]["security_group"] != "rancher-server");
+    }
+    cloud.to_string()
 }
 
 fn copy_examples(scene: &Scene, folder: &str) {
@@ -142,7 +155,12 @@ fn every_command_of_the_pages_runs() {
             }
             let ran = scene.shell(&here(command, &scene, number));
             let code = ran.code.unwrap_or_default();
-            assert!(expected(command).contains(&code), "{page}: {command}: exit code {code}\n{}{}", ran.stdout, ran.stderr);
+            assert!(
+                expected(command).contains(&code),
+                "{page}: {command}: exit code {code}\n{}{}",
+                ran.stdout,
+                ran.stderr
+            );
             typed += 1;
         }
     }
