@@ -119,11 +119,25 @@ pub enum Colour {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show what would change, and the proof that it is safe; never writes
+    ///
+    /// Read it from below. `Proof` and `World` tell whether anything is cut, or opened to public addresses; above them stand
+    /// rows that are not opened, with the word that they wait for; above those each group's rules, `+` added, `−` removed.
+    #[command(after_help = "\
+Examples:
+  rsgsync plan --inventory examples/quickstart.yaml
+  rsgsync plan --out plan.json
+  rsgsync plan --format html > report.html")]
     Plan(PlanArgs),
     /// Make it so: add what is missing, then remove what nothing wants
     ///
     /// On a terminal the plan is shown and you are asked; elsewhere it goes ahead, protected by the guards, the proof and
-    /// --max-removals. What was reviewed is applied by its digest (--expect) or as the file that `plan --out` saved. Every step is journaled before it is called; afterwards the cloud is read again and compared.
+    /// --max-removals. What was reviewed is applied by its digest (--expect) or as the file that `plan --out` saved. Every step
+    /// is journaled before it is called; afterwards the cloud is read again and compared.
+    #[command(after_help = "\
+Examples:
+  rsgsync apply --inventory examples/quickstart.yaml
+  rsgsync apply plan.json
+  rsgsync apply --add-only")]
     Apply(ApplyArgs),
     /// Compare only, for cron: exit code 0 in sync, 2 drift, 1 error; never writes
     ///
@@ -156,11 +170,18 @@ Examples:
     /// listed. The plan is proved like any other and shown; without a terminal --yes is needed.
     Rollback(RollbackArgs),
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
+    ///
+    /// Shows what is lost and asks; without a terminal --yes is needed. Do this before a cluster leaves the inventory: afterwards
+    /// its marks are only told. What others made, and what others need too, stays.
     Destroy(DestroyArgs),
     /// Tell whether a connection is allowed now and whether it is required, by which rules and why
     ///
     /// Looks at both ends: what leaves A's group, and what B's group lets in. It also says what it didn't look at. The exit
     /// code is 0 whatever the answer. A network that can't be read makes the answer `unknown`.
+    #[command(after_help = "\
+Examples:
+  rsgsync explain --from prod/control --to prod/etcd --port 2379/tcp
+  rsgsync explain --from 203.0.113.7 --to prod/control --port 6443/tcp --desired")]
     Explain(ExplainArgs),
     /// Show who must reach whom on what ports: the From/To table of your clusters
     Matrix(MatrixArgs),
@@ -235,7 +256,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
     /// What runs on the nodes, `rsgsync profile list` shows the names [default: what fits best]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(complete::profiles))]
     pub profile: Option<String>,
 }
 
@@ -329,7 +350,7 @@ pub struct Changes {
     #[arg(long, value_name = "N")]
     pub max_removals: Option<usize>,
     /// Where a quota leaves no other way, flows of this row (ID or PROFILE@VERSION/ID) may be cut for a time; may be repeated
-    #[arg(long, value_name = "ROW")]
+    #[arg(long, value_name = "ROW", add = ArgValueCompleter::new(complete::rows))]
     pub allow_gap: Vec<String>,
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rsgsync_core::document::NetworkEntry;
 use rsgsync_core::inventory::{Network, ProviderSpec};
 use rsgsync_engine::{Cloud, CloudError, ErrorKind};
+use rsgsync_simulated::StateError;
 
 /// The providers' words and keys, for the inventory.
 pub const SPECS: &[ProviderSpec] = &[
@@ -76,11 +77,17 @@ fn simulated(network: &Network) -> Result<Box<dyn Cloud>, CloudError> {
     let cloud = rsgsync_simulated::Simulated::open(state, network.name.clone(), network.quotas.clone());
     match cloud {
         Ok(cloud) => Ok(Box::new(cloud)),
-        Err(error) => Err(unusable(
-            network,
-            error.to_string(),
-            "check the path and its permissions; where the file is absent the cloud is empty, but its folder must exist",
-        )),
+        Err(error) => {
+            let help = match error {
+                StateError::Invalid { .. } => {
+                    "correct it (docs/simulated.md has the keys), or remove it: no file is an empty cloud"
+                }
+                StateError::Read { .. } | StateError::Write { .. } => {
+                    "check the path and its permissions; where the file is absent the cloud is empty, but its folder must exist"
+                }
+            };
+            Err(unusable(network, error.to_string(), help))
+        }
     }
 }
 

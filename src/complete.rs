@@ -55,6 +55,13 @@ pub fn groups(typed: &OsStr) -> Vec<CompletionCandidate> {
     ends
 }
 
+/// Rows of the profiles of the inventory's clusters.
+pub fn rows(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(inventory) = inventory() else { return Vec::new() };
+    let rows = inventory.clusters.values().flat_map(|cluster| &cluster.profile.rows);
+    beginning(typed, rows.map(|row| row.id.to_string()).collect())
+}
+
 /// Profiles that ship.
 pub fn profiles(typed: &OsStr) -> Vec<CompletionCandidate> {
     beginning(typed, Catalog::shipped().all_names().into_iter().map(str::to_owned).collect())

@@ -28,9 +28,18 @@ pub fn inventory(paths: &[PathBuf], today: Date) -> Result<Parsed, Failure> {
     Ok(parse(&sources, &Catalog::shipped(), SPECS, today, &read)?)
 }
 
+/// Whether a path looks like an inventory's: a file of YAML, or a folder.
+pub fn is_inventory(path: &Path) -> bool {
+    path.is_dir() || is_yaml(path)
+}
+
 /// Reads a plan that `plan --out` saved.
 pub fn saved(path: &Path) -> Result<Saved, Failure> {
-    let again = "save one with `rsgsync plan --out FILE`";
+    let again = if is_inventory(path) {
+        "an inventory has a flag, --inventory; a plan is saved by `rsgsync plan --out FILE`"
+    } else {
+        "save one with `rsgsync plan --out FILE`"
+    };
     let bytes =
         std::fs::read(path).map_err(|e| Failure::new(format!("can't read plan {}: {e}", path.display()), again))?;
     Saved::read(&bytes).map_err(|e| Failure::new(format!("{}: {e}", path.display()), again))
@@ -44,8 +53,8 @@ fn source(path: &Path) -> Result<Source, Failure> {
 
 fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
-    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(is_yaml).collect();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<PathBuf> = paths.filter(|path| is_yaml(path)).collect();
     files.sort();
     if files.is_empty() {
         let message = format!("folder {} has no .yaml or .yml file", folder.display());
@@ -54,12 +63,18 @@ fn yaml_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("can't read inventory {}: {error}", path.display());
     let help = match error.kind() {
         ErrorKind::PermissionDenied => "let this user read it",
         _ if path != Path::new(DEFAULT_INVENTORY) => "check the path that --inventory or RSGSYNC_INVENTORY gives",
-        _ => "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY",
+        _ => {
+            "name the inventory with --inventory FILE, or set RSGSYNC_INVENTORY; `rsgsync init` writes one for what exists"
+        }
     };
     Failure::new(message, help)
 }

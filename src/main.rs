@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     complete::answer();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::told(&error).into(),
+        Err(error) => return usage::told(error).into(),
     };
     set_colours(cli.global.color);
     let console = Console::new(&cli.global);

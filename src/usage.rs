@@ -1,16 +1,24 @@
 //! A command line that can't be understood, or that asks for help.
 
+use std::path::Path;
+
 use clap::Error;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::{LOG_FORMAT, LogFormat};
 use crate::commands::Exit;
 use crate::console::{Console, Notice};
+use crate::load::is_inventory;
 
 /// Tells what clap has to say: help on stdout, what is wrong on stderr.
-pub fn told(error: &Error) -> Exit {
+pub fn told(mut error: Error) -> Exit {
     if !error.use_stderr() {
         let _ = error.print();
         return Exit::Done;
+    }
+    if let Some(meant) = meant(&error) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(meant)]));
     }
     if for_programs() {
         let text = error.render().to_string();
@@ -23,6 +31,19 @@ pub fn told(error: &Error) -> Exit {
         let _ = error.print();
     }
     Exit::Refused
+}
+
+/// What to write for an argument that there isn't, where habit from other programs tells what was meant.
+fn meant(error: &Error) -> Option<String> {
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return None };
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    match argument.as_str() {
+        "--dry-run" => Some("`rsgsync plan` shows what apply would do, and never writes".to_owned()),
+        path if is_inventory(Path::new(path)) => Some(format!("an inventory has a flag: --inventory {path}")),
+        _ => None,
+    }
 }
 
 /// Whether this command line, which nothing has understood yet, asks for objects.

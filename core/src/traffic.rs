@@ -275,6 +275,10 @@ impl Traffic {
                 let code = rest.get(1).map(|s| number(s)).transpose()?;
                 Ok(vec![Self::icmp(protocol == Protocol::Number(ICMPV6), kind, code)])
             }
+            (Some(protocol), [word, ports]) if protocol.has_ports() => {
+                parse_ports(ports)?;
+                Err(TrafficError::WrongWayRound { protocol: (*word).to_owned(), ports: (*ports).to_owned() })
+            }
             (_, [_, protocol]) => Err(unknown(protocol)),
             _ => Err(unknown(text)),
         }
@@ -341,6 +345,14 @@ pub enum TrafficError {
         /// The last port as written.
         to: u16,
     },
+    /// The protocol stands before the ports.
+    #[error("`{protocol}/{ports}` stands the wrong way round: write `{ports}/{protocol}`")]
+    WrongWayRound {
+        /// The protocol as written.
+        protocol: String,
+        /// The ports as written.
+        ports: String,
+    },
     /// A word that is no protocol.
     #[error("`{0}` is not traffic: write `22/tcp`, `30000-32767/tcp+udp`, `icmp/8/0`, `esp`, `proto/47` or `all`")]
     UnknownProtocol(String),
@@ -394,6 +406,12 @@ mod tests {
         assert_eq!(Traffic::parse("70000/tcp"), Err(TrafficError::PortTooHigh(70000)));
         assert_eq!(Traffic::parse("20-10/tcp"), Err(TrafficError::Reversed { from: 20, to: 10 }));
         assert_eq!(Traffic::parse("x/tcp"), Err(TrafficError::NotAPort("x".to_owned())));
+        for turned in ["tcp/2379", "udp/30000-32767"] {
+            let (protocol, ports) = turned.split_once('/').unwrap();
+            let expected = format!("`{turned}` stands the wrong way round: write `{ports}/{protocol}`");
+            assert_eq!(Traffic::parse(turned).unwrap_err().to_string(), expected);
+        }
+        assert_eq!(Traffic::parse("tcp/x"), Err(TrafficError::NotAPort("x".to_owned())));
         assert!(matches!(Traffic::parse("22/tpc"), Err(TrafficError::UnknownProtocol(_))));
         assert!(matches!(Traffic::parse(""), Err(TrafficError::UnknownProtocol(_))));
         for bare in ["22", "0", "300", "-1", "proto/300"] {

@@ -1,20 +1,25 @@
-//! The guide's recipes, on simulated clouds: what it shows of a plan is what the program prints.
+//! The guide's recipes, on simulated clouds: what it and the README show of a plan is what the program prints.
 
-use super::support::{Ran, Scene};
+use serde_json::json;
+
+use crate::cloud::tcp;
+use crate::support::{Ran, Scene};
 
 const GUIDE: &str = include_str!("../../docs/guide.md");
+const README: &str = include_str!("../../README.md");
 
-/// What the guide shows as output below a heading: indented lines that are no commands, and stand in no fence.
-fn shown(heading: &str) -> Vec<&'static str> {
-    let (_, below) = GUIDE.split_once(&format!("\n## {heading}\n")).unwrap();
+/// What a page shows as output below a heading: indented lines that are no commands, and stand in no fence.
+fn shown(page: &'static str, heading: &str) -> Vec<&'static str> {
+    let (_, below) = page.split_once(&format!("\n## {heading}\n")).unwrap();
     let section = below.split("\n## ").next().unwrap();
     let lines = section.split("```").step_by(2).flat_map(str::lines).filter_map(|line| line.strip_prefix("    "));
     lines.filter(|line| !line.contains("rsgsync ") && line.trim() != "…").collect()
 }
 
-/// Fails the test unless each line that the guide shows below the heading is one of the program's.
-fn assert_shown(heading: &str, least: usize, ran: &[Ran]) {
-    let lines = shown(heading);
+/// Fails the test unless each line that the page shows below the heading is one of the program's.
+#[track_caller]
+fn assert_shown(page: &'static str, heading: &str, least: usize, ran: &[Ran]) {
+    let lines = shown(page, heading);
     assert!(lines.len() >= least, "{heading}: only {} lines were found", lines.len());
     let printed: Vec<&str> = ran.iter().flat_map(|ran| ran.stdout.lines()).collect();
     for line in lines {
@@ -23,7 +28,7 @@ fn assert_shown(heading: &str, least: usize, ran: &[Ran]) {
 }
 
 /// An example with a simulated cloud, in a file of the network's name, in place of each real one.
-fn simulated(example: &str) -> String {
+pub fn simulated(example: &str) -> String {
     let mut network = "";
     let lines = example.lines().map(|line| {
         let key = line.trim_start().split(':').next().unwrap();
@@ -40,6 +45,35 @@ fn simulated(example: &str) -> String {
 }
 
 #[test]
+fn what_the_readme_shows_of_a_drift() {
+    let scene = Scene::new("");
+    scene.write("examples/quickstart.yaml", include_str!("../../examples/quickstart.yaml"));
+    let state = "examples/quickstart-cloud.json";
+    scene.run(&["apply", "-i", "examples/quickstart.yaml"]).exits(0);
+    let mut cloud: serde_json::Value = serde_json::from_slice(&scene.read(state).unwrap()).unwrap();
+    let groups = cloud["groups"].as_array_mut().unwrap();
+    let etcd = groups.iter_mut().find(|group| group["name"] == "prod-etcd").unwrap();
+    let rules = etcd["rules"].as_array_mut().unwrap();
+    rules.retain(|rule| rule["from_port"] != 10250);
+    rules.push(tcp(2379, "0.0.0.0/0"));
+    scene.write(state, cloud.to_string());
+    assert_shown(README, "What you see", 10, &[scene.run(&["drift", "-i", "examples/quickstart.yaml"]).exits(2)]);
+}
+
+/// The first block of YAML on the page that is an inventory.
+fn inventory(page: &str) -> &str {
+    page.split("```yaml\n").find(|block| block.starts_with("version: 1\n")).unwrap().split("```").next().unwrap()
+}
+
+#[test]
+fn the_inventory_of_the_readme_runs_as_it_stands() {
+    let scene = Scene::new(inventory(README));
+    let validated = scene.run(&["validate"]).exits(0);
+    assert_eq!(validated.stderr, "");
+    scene.run(&["apply"]).exits(0).says("in sync");
+}
+
+#[test]
 fn a_first_plan() {
     let example = include_str!("../../examples/quickstart.yaml");
     let scene = Scene::new(example);
@@ -47,14 +81,18 @@ fn a_first_plan() {
     scene.run(&["apply"]).exits(0).says("Applied in 10 calls; in sync.");
     assert_eq!(scene.run(&["drift"]).exits(0).stdout, "");
     scene.write("cluster.yaml", example.replace("cni: canal", "cni: calico"));
-    assert_shown("A first plan in five minutes", 6, &[scene.run(&["plan"]).exits(0)]);
+    assert_shown(GUIDE, "A first plan in five minutes", 6, &[scene.run(&["plan"]).exits(0)]);
+}
+
+/// A cloud that has the load balancer's group.
+pub fn with_load_balancer() -> String {
+    json!({ "version": 1, "groups": [{ "id": "sg-0a1b2c3d4e5f60718", "name": "nlb" }] }).to_string()
 }
 
 #[test]
 fn behind_a_network_load_balancer() {
     let scene = Scene::new(&simulated(include_str!("../../examples/rke2-behind-nlb.yaml")));
-    let group = r#"{ "id": "sg-0a1b2c3d4e5f60718", "name": "nlb", "rules": [] }"#;
-    scene.write("eu.json", format!(r#"{{ "version": 1, "groups": [{group}] }}"#));
+    scene.write("eu.json", with_load_balancer());
     let ran = scene.run(&["plan"]).exits(0).says("World  opens nothing").says("+ prod-server  new group · 14 rules");
     let (_, server) = ran.stdout.split_once("+ prod-server").unwrap();
     assert_eq!(server.matches("from sg-0a1b2c3d4e5f60718").count(), 2);
@@ -63,7 +101,12 @@ fn behind_a_network_load_balancer() {
 #[test]
 fn rancher_and_its_clusters_elsewhere() {
     let scene = Scene::new(&simulated(include_str!("../../examples/rancher-many-clouds.yaml")));
-    assert_shown("Rancher with clusters in other VPCs, accounts and clouds", 8, &[scene.run(&["plan"]).exits(0)]);
+    assert_shown(
+        GUIDE,
+        "Rancher with clusters in other VPCs, accounts and clouds",
+        8,
+        &[scene.run(&["plan"]).exits(0)],
+    );
     scene.run(&["apply"]).exits(0).says("in sync");
     let inventory = String::from_utf8(scene.read("cluster.yaml").unwrap()).unwrap();
     scene.write("cluster.yaml", inventory.replace("    nat: [192.0.2.20/32]\n", ""));
@@ -88,11 +131,8 @@ fn floating_ips() {
     scene.run(&["validate"]).exits(1).complains("forbids");
 }
 
-#[test]
-fn teams_in_one_group() {
-    let scene = Scene::new("");
-    scene.write("platform.yaml", simulated(include_str!("../../examples/shared-nodes/platform.yaml")));
-    scene.write("sales.yaml", simulated(include_str!("../../examples/shared-nodes/sales.yaml")));
+/// A cloud in which the node driver has made `rancher-nodes`, with some of its rules.
+pub fn driver() -> String {
     let world = r#""protocol": "tcp", "peer": { "cidr": "0.0.0.0/0" }"#;
     let nodes = r#""protocol": "tcp", "peer": { "security_group": "rancher-nodes" }"#;
     let rule = |what: &str, from: u16, to: u16| {
@@ -102,12 +142,20 @@ fn teams_in_one_group() {
     let out = r#"{ "direction": "egress", "protocol": "all", "peer": { "cidr": "0.0.0.0/0" } }"#;
     let server = r#"{ "id": "sg-0000000a", "name": "rancher-server", "rules": [] }"#;
     let driver = format!(r#"{{ "id": "sg-0000000b", "name": "rancher-nodes", "rules": [{out}, {rules}] }}"#);
-    scene.write("ec2.json", format!(r#"{{ "version": 1, "groups": [{server}, {driver}] }}"#));
+    format!(r#"{{ "version": 1, "groups": [{server}, {driver}] }}"#)
+}
+
+#[test]
+fn teams_in_one_group() {
+    let scene = Scene::new("");
+    scene.write("platform.yaml", simulated(include_str!("../../examples/shared-nodes/platform.yaml")));
+    scene.write("sales.yaml", simulated(include_str!("../../examples/shared-nodes/sales.yaml")));
+    scene.write("ec2.json", driver());
     scene.run(&["apply", "-i", "platform.yaml"]).exits(0);
     let joins = scene.run(&["plan", "-i", "sales.yaml"]).exits(0);
     scene.run(&["apply", "-i", "sales.yaml"]).exits(0);
     let leaves = scene.run(&["destroy", "-i", "platform.yaml", "--cluster", "tools", "--yes"]).exits(0);
-    assert_shown("Teams that share `rancher-nodes`", 9, &[joins, leaves]);
+    assert_shown(GUIDE, "Teams that share `rancher-nodes`", 9, &[joins, leaves]);
     scene.run(&["drift", "-i", "sales.yaml"]).exits(0);
 }
 

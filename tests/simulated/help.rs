@@ -72,6 +72,25 @@ fn a_misspelt_command_is_told_the_nearest() {
 }
 
 #[test]
+fn an_inventory_without_its_flag_is_told_the_flag() {
+    let scene = scene("");
+    for command in ["plan", "drift", "validate", "matrix"] {
+        let way_out = "tip: an inventory has a flag: --inventory cluster.yaml";
+        scene.run(&[command, "cluster.yaml"]).exits(1).complains(way_out);
+    }
+    scene.run(&["apply", "cluster.yaml"]).exits(1).complains("not a saved plan").complains("--inventory");
+    scene.run(&["plan", "elsewhere"]).exits(1).complains("unexpected argument 'elsewhere'");
+}
+
+#[test]
+fn who_asks_for_a_dry_run_is_told_of_plan() {
+    for command in ["plan", "apply", "destroy"] {
+        let ran = anywhere().run(&[command, "--dry-run"]).exits(1).complains("tip: `rsgsync plan` shows");
+        assert_eq!(ran.stderr.matches("tip:").count(), 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn every_shell_gets_its_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = anywhere().run(&["completions", shell]).exits(0).says("RSGSYNC_COMPLETE");
@@ -97,7 +116,10 @@ fn completions_know_flags_and_the_names_of_the_inventory() {
     assert_eq!(offered(&scene, &["plan", "--cluster", ""]), ["legacy", "mgmt", "prod"]);
     assert_eq!(offered(&scene, &["explain", "--from", "prod/e"]), ["prod/etcd"]);
     assert_eq!(offered(&scene, &["explain", "--to", "office"]), Vec::<String>::new());
-    assert!(offered(&scene, &["profile", "show", "rke2"]).contains(&"rke2-windows".to_owned()));
+    assert_eq!(offered(&scene, &["apply", "--allow-gap", "etcd-etcd"]), ["etcd-etcd-client", "etcd-etcd-peer"]);
+    for before in [&["profile", "show"][..], &["init", "groups", "--profile"]] {
+        assert!(offered(&scene, &[before, &["rke2"]].concat()).contains(&"rke2-windows".to_owned()));
+    }
     scene.write(
         "other.yaml",
         include_str!("../../examples/quickstart.yaml").replace("  mgmt:", "  hq:").replace("mgmt", "hq"),
@@ -113,7 +135,8 @@ fn manual_pages_are_written_for_every_command() {
     scene.run(&["man"]).exits(0).says(".TH rsgsync 1").says("apply");
     scene.run(&["man", "--out", "pages"]).exits(0);
     for page in ["rsgsync.1", "rsgsync-plan.1", "rsgsync-apply.1", "rsgsync-profile-show.1"] {
-        assert!(scene.path(&format!("pages/{page}")).exists(), "{page}");
+        let text = String::from_utf8(scene.read(&format!("pages/{page}")).unwrap()).unwrap();
+        assert!(text.contains(&format!("\"rsgsync {}\"", env!("CARGO_PKG_VERSION"))), "{page} is of another program");
     }
     scene.write("file", "");
     scene.run(&["man", "--out", "file/pages"]).exits(1).complains("can't write the manual pages");

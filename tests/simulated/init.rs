@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use crate::cloud::scene;
 use crate::support::{Ran, Scene};
 
-const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
+pub const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
 const NETWORK: &str = "simulated: { state: cloud.json }";
 
 /// A cloud in which the example was applied, and nothing says that rsgsync did it.
-fn unmarked() -> Scene {
+pub fn unmarked() -> Scene {
     let scene = Scene::new(&QUICKSTART.replace("quickstart-cloud.json", "cloud.json"));
     scene.run(&["apply"]).exits(0);
     let mut state: Value = serde_json::from_slice(&scene.read("cloud.json").unwrap()).unwrap();
@@ -134,7 +134,7 @@ fn bad_words_are_refused_before_anything_is_read() {
 }
 
 /// A Terraform state with the groups of one K3s cluster, and nothing else.
-fn state(version: u64) -> Value {
+pub fn state(version: u64) -> Value {
     let (servers, agents) = ("sg-0000000000000000a", "sg-0000000000000000b");
     let port = |port: u16, protocol: &str, groups: &[&str], itself: bool| {
         json!({ "from_port": port, "to_port": port, "protocol": protocol, "security_groups": groups, "self": itself,

@@ -211,3 +211,15 @@ fn a_waiver_that_has_expired_opens_nothing_and_stops_nothing() {
 fn what_a_shipped_row_itself_opens_to_the_world_is_said_with_the_way_to_narrow_it() {
     scene(NODES).run(&["plan"]).exits(0).says("docker-public").says("2376/tcp").says("narrow");
 }
+
+#[test]
+fn a_narrowed_row_closes_what_it_no_longer_lets_in() {
+    let scene = applied(NODES);
+    let narrow = "    narrow:\n      - { row: nodeport-tcp, from: [office], why: no NodePorts from outside }\n";
+    scene.write("cluster.yaml", format!("{NODES}{narrow}peers:\n  office: {{ cidrs: [198.51.100.0/24] }}\n"));
+    scene.run(&["plan"]).exits(0).says("World  opens nothing · closes 30000-32767/tcp on rancher-nodes");
+    scene.run(&["apply"]).exits(0);
+    let rules = rules_of(&scene, "rancher-nodes");
+    assert!(rules.contains(&"in 30000-32767/tcp 198.51.100.0/24".to_owned()), "{rules:?}");
+    assert!(!rules.contains(&"in 30000-32767/tcp 0.0.0.0/0".to_owned()), "{rules:?}");
+}

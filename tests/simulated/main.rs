@@ -26,3 +26,4 @@ mod selection;
 mod shards;
 #[path = "../support/mod.rs"]
 mod support;
+mod typed;

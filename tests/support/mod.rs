@@ -11,9 +11,11 @@ pub mod reports;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_rsgsync");
 
 /// A folder of its own, and the variables that the binary gets besides `HOME`, `XDG_STATE_HOME`, `PATH` and `NO_COLOR`.
 pub struct Scene {
@@ -74,25 +76,43 @@ impl Scene {
 
     /// Runs the binary in the folder, without a terminal.
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran::from(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a line in the folder as bash does, with the binary in its path.
+    pub fn shell(&self, line: &str) -> Ran {
+        Ran::from(self.program("bash").args(["-c", line]).output().unwrap())
     }
 
     /// The binary, ready to run, for tests that do more with it than wait.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rsgsync"));
+        let mut command = self.program(BINARY);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let mut path = Path::new(BINARY).parent().unwrap().as_os_str().to_owned();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new(program);
+        command
             .current_dir(self.folder.path())
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path)
             .env("HOME", self.path("home"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("NO_COLOR", "1")
             .envs(&self.variables)
             .stdin(Stdio::null());
         command
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }
 
