@@ -84,6 +84,8 @@ fn passwords_may_stand_in_a_file_of_their_own() {
     let auth = "      username: demo\n      user_domain_name: Default\n      project_domain_name: Default\n";
     project.clouds(|file| cloud(file, "", auth));
     project.run(&["plan"]).exits(1).complains("help:");
+    project.scene.set("OS_CLIENT_SECURE_FILE", "nowhere.yaml");
+    project.run(&["plan"]).exits(1).complains("OS_CLIENT_SECURE_FILE names nowhere.yaml");
     let secure = project.scene.write("secure.yaml", "clouds: { demo: { auth: { password: demo-password } } }\n");
     project.scene.set("OS_CLIENT_SECURE_FILE", secure.to_str().unwrap());
     project.run(&["plan"]).exits(0).says(&project.name);

@@ -17,6 +17,8 @@ const TOKEN: Duration = Duration::from_secs(30);
 const CHECK_CREDENTIALS: &str = "check what GOOGLE_APPLICATION_CREDENTIALS names, or log in with `gcloud auth \
                                  application-default login`; on a machine of Google Cloud, give it a service account";
 
+const CHECK_ADDRESS: &str = "check that this machine reaches what gives tokens (HTTPS_PROXY, DNS, firewall)";
+
 /// The credentials of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Login(Mutex<Held>);
@@ -54,7 +56,9 @@ impl Login {
             Ok(Err(error)) => {
                 let again = error.is_transient() && (self.held().accepted || answered(&error));
                 let kind = if again { ErrorKind::Transient } else { ErrorKind::Final };
-                Err(CloudError { kind, ..final_error(doing(), why(&error), CHECK_CREDENTIALS) })
+                let reached = answered(&error) || asks_metadata(&error);
+                let help = if reached { CHECK_CREDENTIALS } else { CHECK_ADDRESS };
+                Err(CloudError { kind, ..final_error(doing(), why(&error), help) })
             }
             Err(_) => {
                 let kind = if self.held().accepted { ErrorKind::Transient } else { ErrorKind::Final };
@@ -94,14 +98,18 @@ impl Login {
 
 /// Why there is no token, without what the library guesses of the future.
 fn why(error: &CredentialsError) -> String {
-    let said = causes(error);
-    if said.contains("/computeMetadata/") {
+    if asks_metadata(error) {
         return format!(
             "there are none: GOOGLE_APPLICATION_CREDENTIALS is not set, gcloud has none, and no metadata server answers: {}",
             last_cause(error)
         );
     }
-    said.replace(" and future attempts will not succeed", "").replace(" but future attempts may succeed", "")
+    causes(error).replace(" and future attempts will not succeed", "").replace(" but future attempts may succeed", "")
+}
+
+/// Whether it was the last resort that failed, a machine of Google Cloud's own account.
+fn asks_metadata(error: &CredentialsError) -> bool {
+    causes(error).contains("/computeMetadata/")
 }
 
 /// Whether whoever gives tokens has answered, if only to say that it can't now.

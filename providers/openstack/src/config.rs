@@ -133,7 +133,7 @@ fn drop_empty_auth(auth: &mut Auth) {
 }
 
 fn from_files(cloud: &str, place: &Place) -> Result<Source, CloudError> {
-    let clouds = named_or("OS_CLIENT_CONFIG_FILE", find_clouds_file);
+    let clouds = named_or("OS_CLIENT_CONFIG_FILE", find_clouds_file, place)?;
     let Some(clouds) = clouds else {
         return Err(final_error(
             doing(place),
@@ -142,7 +142,7 @@ fn from_files(cloud: &str, place: &Place) -> Result<Source, CloudError> {
                 .to_owned(),
         ));
     };
-    let secure = named_or("OS_CLIENT_SECURE_FILE", find_secure_file);
+    let secure = named_or("OS_CLIENT_SECURE_FILE", find_secure_file, place)?;
     let mut builder = ConfigFile::builder();
     for path in find_vendor_file().iter().chain([&clouds]).chain(&secure) {
         builder = add(builder, path, place)?;
@@ -164,8 +164,16 @@ fn from_files(cloud: &str, place: &Place) -> Result<Source, CloudError> {
     Ok(Source { config, interface: "public".to_owned(), from: format!("cloud `{cloud}` of {shown}") })
 }
 
-fn named_or(name: &str, find: impl FnOnce() -> Option<PathBuf>) -> Option<PathBuf> {
-    variable(name).map(PathBuf::from).or_else(find)
+fn named_or(name: &str, find: impl FnOnce() -> Option<PathBuf>, place: &Place) -> Result<Option<PathBuf>, CloudError> {
+    match variable(name).map(PathBuf::from) {
+        Some(path) if !path.exists() => Err(final_error(
+            doing(place),
+            format!("{name} names {}, and there is no such file", path.display()),
+            format!("correct {name}, or unset it"),
+        )),
+        Some(path) => Ok(Some(path)),
+        None => Ok(find()),
+    }
 }
 
 fn add(builder: ConfigFileBuilder, path: &Path, place: &Place) -> Result<ConfigFileBuilder, CloudError> {

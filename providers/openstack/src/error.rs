@@ -166,7 +166,11 @@ pub(crate) fn no_token(doing: String, from: &str, error: &OpenStackError) -> Clo
             format!("{from} lacks what it takes to log in: {}", causes(error)),
             help(CHECK_CREDENTIALS),
         ),
-        _ => final_error(doing, causes(error), help("check `auth_type` and what stands under `auth`")),
+        _ => final_error(
+            doing,
+            causes(error),
+            help("check `auth_type`, and `auth_url` and what else stands under `auth`"),
+        ),
     }
 }
 
