@@ -150,6 +150,30 @@ async function printsEverything(browser) {
   assert(await page.locator("details:not([open])").count() > 0, "something was folded");
   assert.equal(await page.locator("form:visible, nav:visible").count(), 0);
   assert.equal(await page.evaluate(() => getComputedStyle(document.body).color), "rgb(26, 34, 48)", "dark ink on paper");
+
+  // A4 within the margins.
+  await page.setViewportSize({ width: 700, height: 1000 });
+  const cut = await page.evaluate(() => {
+    const all = [...document.querySelectorAll("li.rule, table, svg, .figures, .facts, #rest li")];
+    const beyond = all.filter((element) => element.getBoundingClientRect().right > innerWidth + 1);
+    return beyond.map((element) => element.outerHTML.slice(0, 80));
+  });
+  assert.deepEqual(cut, [], "nothing is beyond the paper's edge");
+  const bars = await page.evaluate(() => {
+    const sticks = (element) => ["fixed", "sticky"].includes(getComputedStyle(element).position);
+    return [...document.querySelectorAll("body *")].filter(sticks).map((element) => element.outerHTML.slice(0, 80));
+  });
+  assert.deepEqual(bars, [], "nothing stands on every sheet");
+  await close();
+}
+
+async function printsThatItIsNarrowed(browser) {
+  const { page, close } = await open(browser, {});
+  await page.locator("#filter-text").fill(expected.words);
+  const said = await page.getByRole("status").textContent();
+  await page.emulateMedia({ media: "print" });
+  const left = await page.locator("#filter *:visible").evaluateAll((all) => all.map((one) => one.textContent));
+  assert.deepEqual(left, [said], "of the form only how much is shown is printed");
   await close();
 }
 
@@ -179,6 +203,7 @@ async function main() {
     await close();
     await filtersByKeyboard(browser);
     await printsEverything(browser);
+    await printsThatItIsNarrowed(browser);
     await worksWithoutScripts(browser);
   } finally {
     await browser.close();

@@ -18,6 +18,8 @@
     const standings = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     const everything = standings.size === boxes.length;
     const narrowed = words.length > 0 || !everything;
+    // Paper has no form, but says that not all is on it.
+    form.classList.toggle("narrowed", narrowed || Boolean(network || cluster || group));
     const place = ({ dataset }) =>
       (!network || dataset.network === network) && (!cluster || dataset.clusters.split(" ").includes(cluster));
 
@@ -51,6 +53,14 @@
     }
     form.querySelector("[role=status]").textContent = `${shown} of ${total} rules shown`;
   }
+
+  // Where the style alone can't show on paper what is folded.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("details:not([open])");
+    folded.forEach((details) => (details.open = true));
+  });
+  addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
 
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", apply);
