@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::desired::DesiredRule;
+use crate::flow::Reason;
 use crate::inventory::{EgressMode, Ownership};
 use crate::observed::{Claim, ObservedGroup, ObservedRule, Ours};
 use crate::pack::Dialect;
@@ -79,6 +80,12 @@ impl GroupDiff {
         };
         self.adds = std::mem::take(&mut self.adds).into_iter().flat_map(project).collect();
         self.adds.sort_by_key(|add| add.rule);
+    }
+
+    /// Why rules are required of which this one lets something through.
+    pub fn reasons(&self, rule: &Rule) -> BTreeSet<&Reason> {
+        let asks = |r: &&DesiredRule| r.rule.direction == rule.direction && overlap(&r.rule, rule);
+        self.required.iter().filter(asks).flat_map(|r| &*r.reasons).collect()
     }
 }
 
@@ -186,7 +193,7 @@ fn side(
     }
 
     if indices.iter().any(|i| holders[*i] == Holder::Foreign) {
-        for i in satisfying(&want, indices, holders, &out.fates, rule) {
+        for i in satisfying(&want, indices, holders, |i| out.fates[i] == Fate::Keep, rule) {
             out.fates[i] = Fate::Satisfies;
         }
     }
@@ -250,15 +257,34 @@ fn sorted(rules: impl IntoIterator<Item = Rule>) -> Vec<Rule> {
     rules
 }
 
-/// The foreign rules that let something wanted through which no rule of ours does.
+/// The places of foreign rules that let something required through which no rule of ours does: those that [`diff`] says
+/// satisfy.
+pub(crate) fn satisfied(
+    required: &[DesiredRule],
+    observed: &ObservedGroup,
+    ownership: Ownership,
+    ours: Ours<'_>,
+) -> BTreeSet<usize> {
+    let holders: Vec<Holder> = observed.claims(ours).map(|claim| holder(claim, ownership)).collect();
+    let rule = |i: usize| observed.rules[i].rule;
+    let of_direction = |direction: Direction| {
+        let indices: Vec<usize> = (0..holders.len()).filter(|i| rule(*i).direction == direction).collect();
+        let want = required.iter().map(|r| r.rule).filter(|rule| rule.direction == direction);
+        let want = PacketSet::of(want);
+        satisfying(&want, &indices, &holders, |i| want.carries(&rule(i)), rule)
+    };
+    [Direction::Ingress, Direction::Egress].into_iter().flat_map(of_direction).collect()
+}
+
+/// The foreign rules that let something wanted through which no rule of ours does that is kept.
 fn satisfying(
     want: &PacketSet,
     indices: &[usize],
     holders: &[Holder],
-    fates: &[Fate],
+    kept: impl Fn(usize) -> bool,
     rule: impl Fn(usize) -> Rule,
 ) -> Vec<usize> {
-    let ours = indices.iter().filter(|i| holders[**i] == Holder::Ours && fates[**i] == Fate::Keep);
+    let ours = indices.iter().filter(|i| holders[**i] == Holder::Ours && kept(**i));
     let ours = PacketSet::of(ours.map(|i| rule(*i)));
     let foreign = indices.iter().copied().filter(|i| holders[*i] == Holder::Foreign);
     foreign.filter(|i| !want.within(&rule(*i)).difference(&ours).is_empty()).collect()

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::name::{ClusterName, Owner};
+use crate::name::{ClusterName, Mark, Owner};
 use crate::packets::tests::split;
 use crate::testing::{cases, desired, group, rule, rules, small_rules};
 
@@ -184,6 +184,25 @@ fn an_addition_only_plan_adds_nothing_that_a_spared_rule_carries() {
 }
 
 #[test]
+fn a_rule_has_the_reasons_of_what_it_lets_something_through_of() {
+    let asked = [
+        ("ssh", "22/tcp from g:db"),
+        ("http", "80/tcp from g:db"),
+        ("office", "22/tcp from 10.0.0.0/8"),
+        ("out", "22/tcp to g:db"),
+    ];
+    let because = |why: &str| [crate::testing::reason(why)].into();
+    let mut rules = asked.map(|(why, text)| DesiredRule { rule: rule(text), reasons: because(why) });
+    rules.sort_by_key(|r| r.rule);
+    let wish = Wanted { rules: rules.into(), ..Wanted::default() };
+    let diff = with_ours(|ours| diff(&wish, &group("web", &["20-30/tcp from g:db"], true), SHARED, ours));
+    let whys = |text: &str| diff.reasons(&rule(text)).into_iter().map(|r| r.why.to_string()).collect::<Vec<_>>();
+    assert_eq!(whys("20-30/tcp from g:db"), ["ssh"]);
+    assert_eq!(whys("tcp from g:db"), ["http", "ssh"]);
+    assert_eq!(whys("443/tcp from g:db"), [""; 0]);
+}
+
+#[test]
 fn outbound_is_not_narrowed_unless_strict() {
     let one = "443/tcp to 192.0.2.1/32";
     check(&wanted(&["all to 0.0.0.0/0"]), EXCLUSIVE, &[one], &["all to 0.0.0.0/0"], &[Fate::Redundant]);
@@ -232,6 +251,21 @@ proptest! {
         let again = with_ours(|ours| diff(&wish(&want), &after, EXCLUSIVE, ours));
         prop_assert!(again.adds.is_empty());
         prop_assert!(!again.fates.contains(&Fate::Remove));
+    }
+
+    #[test]
+    fn what_satisfies_is_found_again_with_what_is_required(
+        want in small_rules(8),
+        have in small_rules(8),
+        marked in any::<u8>(),
+    ) {
+        let mut observed = as_observed(&have);
+        let ours = observed.rules.iter_mut().enumerate().filter(|(i, _)| marked & (1 << (i % 8)) != 0);
+        ours.for_each(|(_, rule)| rule.marks = vec![Mark::parse("platform/prod").unwrap()]);
+        let found = with_ours(|ours| diff(&wish(&want), &observed, SHARED, ours));
+        let said = found.fates.iter().enumerate().filter(|(_, fate)| **fate == Fate::Satisfies).map(|(i, _)| i);
+        let again = with_ours(|ours| satisfied(&found.required, &observed, SHARED, ours));
+        prop_assert_eq!(again, said.collect::<BTreeSet<_>>());
     }
 
     #[test]

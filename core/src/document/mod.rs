@@ -64,7 +64,8 @@ pub struct Document {
     pub without_members: Vec<WithoutMembers>,
     /// Options that got a default.
     pub assumed: Vec<Assumed>,
-    /// Rules that are not ours.
+    /// Rules that are not ours; `needed` and `reasons` tell those that do the job of a required one. `destroy` also lists those
+    /// that go with a group that it deletes.
     pub foreign: Vec<RulesEntry>,
     /// Rules that rows ask for which are not opened, and that stay.
     pub held: Vec<RulesEntry>,
@@ -226,6 +227,9 @@ pub struct RuleEntry {
     /// Of a step: the marks of ours that it gets or loses. Observed, in a shared group: all that it carries. Absent: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub marks: Vec<String>,
+    /// Of a foreign rule: it does the job of a required one, whose `reasons` it has. Absent: it doesn't.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needed: bool,
 }
 
 /// The other end of a rule: exactly one of these, with `account` beside another account's group.

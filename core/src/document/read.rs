@@ -383,6 +383,7 @@ fn rule(entry: &RuleEntry, place: &str, network: &NetworkName, names: &mut Names
         reasons: _,
         resource: _,
         marks: _,
+        needed: _,
     } = entry;
     let families = [Family::Ipv4, Family::Ipv6, Family::Both];
     let family = families.into_iter().find(|f| f.as_str() == family).ok_or_else(|| wrong(place, family, "a family"))?;

@@ -11,7 +11,7 @@ use super::{
     PeerEntry, ProofEntry, QuotaEntry, RuleEntry, RulesEntry, StepEntry, UnopenedEntry, VERSION, WitnessEntry,
 };
 use crate::diff::Fate;
-use crate::flow::{End, Flow};
+use crate::flow::{End, Flow, Reason};
 use crate::guard::{Guard, GuardsInForce};
 use crate::name::NetworkName;
 use crate::observed::{Limit, Limits, Observed, ObservedGroup};
@@ -285,6 +285,7 @@ pub fn rule_entry(rule: &Rule, network: &NetworkPlan) -> RuleEntry {
         reasons: Arc::default(),
         resource: None,
         marks: Vec::new(),
+        needed: false,
     }
 }
 
@@ -373,9 +374,11 @@ fn with_fate(plan: &Plan, fates: &[Fate]) -> Vec<RulesEntry> {
             let Some(observed) = network.observed_group(group.atom) else { continue };
             let of_fate = observed.rules.iter().zip(&group.diff.fates).filter(|(_, fate)| fates.contains(fate));
             let rules: Vec<RuleEntry> = of_fate
-                .map(|(r, _)| RuleEntry {
+                .map(|(r, fate)| RuleEntry {
                     id: r.id.as_ref().map(ToString::to_string),
                     description: r.description.clone(),
+                    reasons: needed_for(group, &r.rule, *fate),
+                    needed: *fate == Fate::Satisfies,
                     ..rule_entry(&r.rule, network)
                 })
                 .collect();
@@ -386,6 +389,14 @@ fn with_fate(plan: &Plan, fates: &[Fate]) -> Vec<RulesEntry> {
         }
     }
     out
+}
+
+/// Why a rule of others is needed; nothing where it isn't.
+fn needed_for(group: &GroupPlan, rule: &Rule, fate: Fate) -> Arc<[Reason]> {
+    match fate {
+        Fate::Satisfies => group.diff.reasons(rule).into_iter().cloned().collect(),
+        _ => Arc::default(),
+    }
 }
 
 /// A flow in the contract's words.

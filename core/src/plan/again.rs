@@ -10,7 +10,7 @@ use super::rollback::{Begun, declared, moved};
 use super::undo::spell;
 use super::{Action, GroupPlan, GroupStatus, NetworkPlan, Orphan, Plan, PlanError, Step, StepId, StepRule, ids_lost};
 use crate::desired::{DesiredNetwork, DesiredRule, Elsewhere};
-use crate::diff::{Fate, GroupDiff};
+use crate::diff::{Fate, GroupDiff, satisfied};
 use crate::document::Saved;
 use crate::inventory::{Ownership, SecurityGroup};
 use crate::link::names_another_account;
@@ -322,21 +322,12 @@ impl<'a, 'o> Now<'a, 'o> {
             Some(group) => group.ownership(declared, self.ours),
             None => declared.unwrap_or(Ownership::Exclusive),
         };
+        let required = self.saved.required(self.network, name).into_iter();
+        let required: Vec<DesiredRule> =
+            required.filter_map(|r| Some(DesiredRule { rule: self.rule(r.rule, atoms)?, ..r })).collect();
         let rules = now.map(|group| group.rules.as_slice()).unwrap_or_default();
         let of_group = || steps.iter().filter(|step| step.group == atom);
-        let removes = || of_group().filter(|s| s.action != Action::SetMarks).flat_map(|s| &s.removes);
-        let along = || steps.iter().filter_map(|s| s.cascade.get(&atom)).flatten();
-        let claims = now.into_iter().flat_map(|group| group.claims(self.ours));
-        let fates: Vec<Fate> = rules
-            .iter()
-            .zip(claims)
-            .map(|(rule, claim)| match is_ours(claim, ownership) {
-                _ if removes().any(|gone| is(rule, gone)) => Fate::Remove,
-                _ if along().any(|gone| is(rule, gone)) => Fate::Cascade,
-                true => Fate::Keep,
-                false => Fate::Foreign,
-            })
-            .collect();
+        let fates = now.map(|group| self.fates(group, ownership, &required, steps)).unwrap_or_default();
         let added =
             || of_group().filter(|s| matches!(s.action, Action::AddRules | Action::ReplaceRules | Action::CreateGroup));
         let adds: Vec<DesiredRule> = added()
@@ -352,9 +343,6 @@ impl<'a, 'o> Now<'a, 'o> {
             || self.saved.document.groups.iter().filter(|g| g.network == *self.network && g.security_group == name);
         let members = entries().filter_map(|g| Some((g.cluster.clone(), g.group.clone()?))).collect();
         let status = entries().next().map_or(GroupStatus::Change, |entry| entry.status);
-        let required = self.saved.required(self.network, name).into_iter();
-        let required: Vec<DesiredRule> =
-            required.filter_map(|r| Some(DesiredRule { rule: self.rule(r.rule, atoms)?, ..r })).collect();
         GroupPlan {
             atom,
             security_group: name.to_owned(),
@@ -369,6 +357,37 @@ impl<'a, 'o> Now<'a, 'o> {
             stale_descriptions: 0,
             diff: GroupDiff { fates, adds, required },
         }
+    }
+
+    /// What becomes of a group's rules, as the plan that was saved said it.
+    fn fates(
+        &self,
+        group: &ObservedGroup,
+        ownership: Ownership,
+        required: &[DesiredRule],
+        steps: &[Step],
+    ) -> Vec<Fate> {
+        let of_group = |marks: bool| {
+            let steps = steps.iter().filter(|step| step.group == group.atom);
+            steps.filter(move |step| changes_marks(step) == marks)
+        };
+        let removed = |rule: &ObservedRule| of_group(false).flat_map(|s| &s.removes).any(|gone| is(rule, gone));
+        let along = |rule: &ObservedRule| {
+            steps.iter().filter_map(|s| s.cascade.get(&group.atom)).flatten().any(|gone| is(rule, gone))
+        };
+        let joined = |rule: &ObservedRule| of_group(true).flat_map(|s| &s.adds).any(|add| is(rule, add));
+        let left = |rule: &ObservedRule| of_group(true).flat_map(|s| &s.removes).any(|gone| is(rule, gone));
+        let satisfied = satisfied(required, group, ownership, self.ours);
+        let fate = |(place, (rule, claim)): (usize, (&ObservedRule, Claim))| match is_ours(claim, ownership) {
+            _ if removed(rule) => Fate::Remove,
+            _ if along(rule) => Fate::Cascade,
+            true if left(rule) => Fate::Leave,
+            true => Fate::Keep,
+            false if joined(rule) => Fate::Join,
+            false if satisfied.contains(&place) => Fate::Satisfies,
+            false => Fate::Foreign,
+        };
+        group.rules.iter().zip(group.claims(self.ours)).enumerate().map(fate).collect()
     }
 
     /// What makes the plan another for a group.

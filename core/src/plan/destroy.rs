@@ -86,6 +86,7 @@ pub fn destroy(
                     ownership: group.ownership(desired.ownership, ours),
                     stays: (!nobody_stays(linked)).then_some(Stays { before: &linked.wanted, after: &still.wanted }),
                     ours,
+                    marks_read: true,
                     leaving: destroyed,
                     doomed: &doomed,
                 })

@@ -69,7 +69,7 @@ impl Draft {
                 let (group, resource, why) = (one.security_group.clone(), resource.to_owned(), why.to_owned());
                 self.errors.push(PlanError::Unreadable { network: name.clone(), group, resource, why });
             }
-            let (diff, stuck) = one.diff();
+            let (diff, stuck) = one.diff(input.pack.dialect());
             self.still_referenced(input, observed, &one.security_group, stuck);
             self.cascading(name, one.group, &diff.fates);
             let (plan, changes) = one.changes(diff, input.pack.dialect());

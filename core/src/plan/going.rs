@@ -26,6 +26,9 @@ pub(super) struct Going<'a> {
     /// What is wanted by clusters that go on using it; `None`: there are none.
     pub stays: Option<Stays<'a>>,
     pub ours: Ours<'a>,
+    /// Whose rules are whose was read: what carries no mark of ours is others'. In a group that is only deleted the marks
+    /// of rules decide nothing, and may be left out.
+    pub marks_read: bool,
     /// The clusters that leave it.
     pub leaving: &'a BTreeSet<ClusterName>,
     /// The groups that are deleted.
@@ -78,10 +81,16 @@ impl Going<'_> {
         self.doomed.groups.contains(&self.group.atom)
     }
 
-    /// What becomes of the group's rules, and what is still required of it; rules that stay and refer to doomed groups.
-    pub fn diff(&self) -> (GroupDiff, Vec<Stuck>) {
+    /// What becomes of the group's rules, and what is still required of it; rules that stay and refer to doomed groups. Of a
+    /// group that is deleted, all rules go; those are foreign that others have put there.
+    pub fn diff(&self, dialect: &Dialect) -> (GroupDiff, Vec<Stuck>) {
         if self.deleted() {
-            let fates = vec![Fate::Keep; self.group.rules.len()];
+            let others = |rule: &ObservedRule| {
+                let of_the_cloud = dialect.default_rules.contains(&rule.rule);
+                self.marks_read && !of_the_cloud && !rule.marks.iter().any(|mark| self.ours.is(mark))
+            };
+            let fate = |rule: &ObservedRule| if others(rule) { Fate::Foreign } else { Fate::Keep };
+            let fates = self.group.rules.iter().map(fate).collect();
             return (GroupDiff { fates, ..GroupDiff::default() }, Vec::new());
         }
         let mut diff = match &self.stays {

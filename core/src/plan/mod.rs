@@ -33,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use crate::desired::{DesiredRule, Elsewhere};
-use crate::diff::GroupDiff;
+use crate::diff::{Fate, GroupDiff};
 use crate::flow::{Assumed, Flow, Unopened, WithoutMembers};
 use crate::inventory::{Network, Ownership};
 use crate::name::{ClusterName, NodeGroupName, Owner};
@@ -56,6 +56,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// About every state in between.
     pub proof: Proof,
+    /// Where what the proof calls required is from.
+    pub required: Required,
     /// Rows that are not opened.
     pub unopened: Vec<Unopened>,
     /// Roles of the profiles that no group plays: their rows drop out.
@@ -87,6 +89,7 @@ impl Plan {
             networks,
             steps,
             proof,
+            required: Required::Inventory,
             unopened: Vec::new(),
             without_members: Vec::new(),
             assumed: Vec::new(),
@@ -127,6 +130,27 @@ impl Plan {
         }
         (adds, removes)
     }
+
+    /// How many of the removed rules are others': those in groups that are deleted, where that is known, and those that refer
+    /// to such groups.
+    pub fn takes_of_others(&self) -> usize {
+        let deletions = self.steps.iter().filter(|step| step.action == Action::DeleteGroup);
+        let inside = |step: &Step| {
+            let network = self.networks.iter().find(|network| network.network.name == step.network);
+            let group = network.and_then(|network| network.groups.iter().find(|group| group.atom == step.group));
+            group.map_or(0, |group| group.diff.fates.iter().filter(|fate| **fate == Fate::Foreign).count())
+        };
+        deletions.map(|step| inside(step) + step.goes_along()).sum()
+    }
+}
+
+/// Where what a plan must not cut is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Required {
+    /// The inventory asks for it.
+    Inventory,
+    /// A run that is rolled back found it.
+    Before,
 }
 
 /// One network's part of a plan.

@@ -104,6 +104,7 @@ pub(super) fn pruned<'a>(
         ownership: group.ownership(None, ours),
         stays: None,
         ours,
+        marks_read: false,
         leaving: ours.clusters,
         doomed,
     });

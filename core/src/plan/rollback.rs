@@ -12,7 +12,7 @@ use super::order::GroupCalls;
 use super::quota::quota_use;
 use super::undo::{Undo, spell, undone};
 use super::waves::{Room, waves};
-use super::{Action, GroupPlan, GroupStatus, Plan, PlanError, StepId, StepRule, ids_lost};
+use super::{Action, GroupPlan, GroupStatus, Plan, PlanError, Required, StepId, StepRule, ids_lost};
 use crate::desired::{DesiredNetwork, DesiredRule};
 use crate::diff::{Fate, GroupDiff};
 use crate::document::{GroupEntry, Saved};
@@ -109,7 +109,7 @@ pub fn rollback(
     let (networks, steps, proof) = draft.finish(saved.trusted())?;
     notes.extend(ids_lost(&networks, &steps));
     let (owner, trusted) = (saved.owner().clone(), saved.trusted().to_vec());
-    Ok(Plan { notes, ..Plan::new(owner, clusters, trusted, (networks, steps, proof)) })
+    Ok(Plan { notes, required: Required::Before, ..Plan::new(owner, clusters, trusted, (networks, steps, proof)) })
 }
 
 /// A network that is another place than it was: other credentials, another folder.

@@ -620,6 +620,20 @@ fn a_group_that_we_did_not_make_loses_only_marked_rules() {
 }
 
 #[test]
+fn of_the_rules_that_go_with_a_group_those_without_our_mark_are_others() {
+    let there =
+        ["22/tcp from g:web # platform/prod", "80/tcp from 0.0.0.0/0", "81/tcp from 0.0.0.0/0 # sales/shop", OPEN];
+    let plan = destruction(vec![wish("web", &[])], vec![group("web", &there, true)], &["prod"]).unwrap();
+    assert_eq!(steps(&plan), ["delete_group web"]);
+    let fates = &plan.networks[0].groups[0].diff.fates;
+    assert_eq!(*fates, [Fate::Keep, Fate::Foreign, Fate::Foreign, Fate::Keep], "the last is the cloud's own");
+    assert_eq!((plan.takes_of_others(), plan.counts()), (2, (0, 4)));
+    // Where `--prune` simply deletes a group, nobody reads whose its rules are.
+    let pruned = pruning(vec![web(&[]), group("db", &[OPEN, "80/tcp from 0.0.0.0/0"], true)], only_web()).unwrap();
+    assert_eq!(pruned.takes_of_others(), 0);
+}
+
+#[test]
 fn a_group_that_stays_loses_what_only_the_destroyed_cluster_wanted() {
     let staging = |name: &str, texts: &[&str]| DesiredGroup {
         members: vec![(ClusterName::new("staging").unwrap(), NodeGroupName::new(name).unwrap())],
