@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{Global, LogFormat};
 use crate::report::escape_lines;
+use crate::report::wrap::{columns_of_stderr, wrapped};
 
 /// How stderr is written to.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +33,7 @@ impl Console {
             return;
         }
         let text = match self.format {
-            LogFormat::Text => notice.text(),
+            LogFormat::Text => notice.text(columns_of_stderr()),
             LogFormat::Json => format!("{}\n", notice.object(&jiff::Timestamp::now().to_string())),
         };
         let _ = std::io::stderr().write_all(text.as_bytes());
@@ -134,8 +135,8 @@ impl Notice {
         self
     }
 
-    /// `error: MESSAGE`, and on the next line `  help: WAY OUT`; control characters are escaped.
-    fn text(&self) -> String {
+    /// `error: MESSAGE`, and on the next line `  help: WAY OUT`, in so many columns; control characters are escaped.
+    fn text(&self, columns: Option<usize>) -> String {
         if let Some(picture) = &self.picture {
             return picture.clone();
         }
@@ -143,7 +144,7 @@ impl Notice {
         if let Some(help) = &self.help {
             out += &format!("  help: {}\n", escape_lines(help));
         }
-        out
+        wrapped(&out, columns)
     }
 
     /// With the keys of a log line, and `code`, `help` where there is one, and the fields.

@@ -76,12 +76,13 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let plan = with_quotas(plan, &opened, &context.screen()).await?;
     let document = documented(&plan, &wish.guards);
     context.print_plan(&plan, &document)?;
+    context.console.tell_all(&Failure::Cloud(errors.clone()).notices());
     refuse(&plan, args, &document.digest)?;
     let unfinished = Unfinished::of(&plan, context.console);
-    let unread = |exit: Exit| if errors.is_empty() { Ok(exit) } else { Err(Failure::Cloud(errors.clone())) };
     if plan.steps.is_empty() {
         unfinished.close(context.console);
-        return unread(waits_for_other_shards(context, &wish, &options, &plan));
+        let exit = waits_for_other_shards(context, &wish, &options, &plan);
+        return Ok(if errors.is_empty() { exit } else { Exit::Refused });
     }
     let asks = !args.running.yes && args.expect.is_none() && can_ask();
     if asks && !ask(&format!("Make {}?", count(plan.calls(), "call"))) {
@@ -114,7 +115,15 @@ async fn apply_inventory(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit
     let spared = left.networks.iter().flat_map(|n| &n.groups).any(|g| g.diff.fates.contains(&Fate::Spared));
     let state = if spared { "what nothing wants is still there" } else { "in sync" };
     context.say(&format!("\nApplied in {}; {state}.\n", count(plan.calls(), "call")))?;
-    unread(waits_for_other_shards(context, &wish, &options, &left))
+    let exit = waits_for_other_shards(context, &wish, &options, &left);
+    if errors.is_empty() { Ok(exit) } else { Err(left_unread(&plan)) }
+}
+
+/// Why a run that did all that it planned is no success: networks could not be read, and stderr has said why.
+fn left_unread(plan: &Plan) -> Failure {
+    let unread = plan.networks.iter().filter(|network| network.observed.is_err());
+    let names = unread.map(|network| format!("`{}`", network.network.name)).collect::<Vec<_>>().join(", ");
+    Failure::new(format!("nothing was done in {names}, which could not be read"), "see to it, and apply again")
 }
 
 /// Rows may wait for groups that other parts of the fleet are still to make: then there is more to do later.

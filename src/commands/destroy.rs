@@ -20,16 +20,16 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     let plan = make_destruction(&wish, &opened, readings, &destruction)?;
     let document = documented(&plan, &wish.guards);
     if plan.steps.is_empty() && errors.is_empty() && context.global.format == Format::Text {
-        super::print("nothing to destroy: the clouds have nothing of these clusters\n")?;
-        super::print(&report::text::orphans(&plan))?;
+        context.say("nothing to destroy: the clouds have nothing of these clusters\n")?;
+        context.say(&report::text::orphans(&plan))?;
         return Ok(Exit::Done);
     }
     context.print_plan(&plan, &document)?;
-    if !plan.proof.holds() {
-        return Err(Failure::new("the proof fails: this plan is never applied", "please report this plan as a bug"));
-    }
     if !errors.is_empty() {
         return Err(Failure::Cloud(errors));
+    }
+    if !plan.proof.holds() {
+        return Err(Failure::new("the proof fails: this plan is never applied", "please report this plan as a bug"));
     }
     if plan.steps.is_empty() {
         return Ok(Exit::Done);
@@ -61,8 +61,5 @@ pub async fn run(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Fail
     if !errors.is_empty() || !left.steps.is_empty() {
         return Ok(unconfirmed(context, &format!("{} are still to make", count(left.calls(), "call"))));
     }
-    if context.global.format == Format::Text {
-        super::print(&format!("\nDestroyed in {}.\n", count(plan.calls(), "call")))?;
-    }
-    Ok(Exit::Done)
+    context.say(&format!("\nDestroyed in {}.\n", count(plan.calls(), "call"))).map(|()| Exit::Done)
 }

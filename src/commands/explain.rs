@@ -9,10 +9,10 @@ use rsgsync_core::pack::Pack;
 use super::{Context, Exit, print};
 use crate::args::{ExplainArgs, Format};
 use crate::clouds::beside_rules;
-use crate::console::Notice;
-use crate::failure::Failure;
+use crate::failure::{Failure, cloud};
 use crate::pipeline::{open_named, read_for};
 use crate::report::explain as report;
+use crate::report::wrap::{columns, wrapped};
 
 /// Answers a question; never writes to a cloud.
 pub async fn run(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Failure> {
@@ -38,7 +38,7 @@ pub async fn run(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Fail
     let read = read_for(&scopes, &opened, &context.screen()).await;
     let readings = read.into_iter().map(|(name, (atoms, read))| {
         let read = read.map(|(observed, cloud)| (observed, cloud as &dyn Pack)).map_err(|error| {
-            context.console.tell(&Notice::warning("cloud", error.to_string()).help(error.help.as_deref()));
+            context.console.tell(&cloud(&error));
             error.to_string()
         });
         (name, Reading { atoms, read })
@@ -47,7 +47,9 @@ pub async fn run(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Fail
     let answer = explain(&case, readings.collect(), beside);
     print(&match context.global.format {
         Format::Json => format!("{:#}\n", report::json(&answer)),
-        Format::Text | Format::Markdown | Format::Html | Format::Chat => report::text(&answer, &case),
+        Format::Text | Format::Markdown | Format::Html | Format::Chat => {
+            wrapped(&report::text(&answer, &case), columns())
+        }
     })?;
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use rsgsync_core::table::{Table, html_page};
 use super::{Context, Exit, print};
 use crate::args::{Format, MatrixArgs};
 use crate::failure::Failure;
+use crate::report::wrap::{columns, wrapped};
 use crate::report::{escape_lines, text};
 
 /// Prints the From/To table of the inventory's clusters; asks no cloud.
@@ -27,10 +28,9 @@ pub fn run(context: &Context<'_>, args: &MatrixArgs) -> Result<Exit, Failure> {
     let report = match context.global.format {
         Format::Json => format!("{:#}\n", matrix::document(&flows, &flows.unopened)),
         Format::Text | Format::Chat => {
-            let mut out: String = tables.iter().map(|table| escape_lines(&table.to_text()) + "\n").collect();
-            out.push_str(&text::unopened(&flows.unopened));
-            out.push_str(&text::without_members(&flows.without_members));
-            out
+            let out: String = tables.iter().map(|table| escape_lines(&table.to_text()) + "\n").collect();
+            let rest = text::unopened(&flows.unopened) + &text::without_members(&flows.without_members);
+            out + &wrapped(&rest, columns())
         }
         Format::Markdown => {
             let with_reasons = tables

@@ -28,6 +28,8 @@ use crate::console::Console;
 use crate::failure::{Failure, problem};
 use crate::pipeline::{Wish, wish};
 use crate::progress::Screen;
+use crate::report::text::Errors;
+use crate::report::wrap::{columns, wrapped};
 use crate::{load, report};
 
 /// How a command ended.
@@ -79,22 +81,18 @@ impl Context<'_> {
 
     /// Prints a line for people to stdout; a report for programs has no such line.
     pub fn say(&self, text: &str) -> Result<(), Failure> {
-        if self.global.format == Format::Text { print(text) } else { Ok(()) }
+        if self.global.format == Format::Text { print_wrapped(text) } else { Ok(()) }
     }
 
-    fn plan_text(&self, plan: &Plan, document: &Document) -> String {
-        report::text::plan(plan, &document.digest, document.proof.witness.as_ref())
-    }
-
-    /// Prints a plan to stdout.
+    /// Prints a plan to stdout. As text it doesn't say why networks could not be read: that is for stderr.
     pub fn print_plan(&self, plan: &Plan, document: &Document) -> Result<(), Failure> {
-        let text = match self.global.format {
-            Format::Json => json(document)?,
-            Format::Markdown => report::brief::in_a_fence(&self.plan_text(plan, document), &document.digest),
+        let text = |errors| report::text::plan(plan, &document.digest, document.proof.witness.as_ref(), errors);
+        match self.global.format {
+            Format::Json => print(&json(document)?),
+            Format::Markdown => print(&report::brief::in_a_fence(&text(Errors::Here), &document.digest)),
             // `main` knows which command has which; a page needs the inventory as well.
-            Format::Text | Format::Html | Format::Chat => self.plan_text(plan, document),
-        };
-        print(&text)
+            Format::Text | Format::Html | Format::Chat => print_wrapped(&text(Errors::OnStderr)),
+        }
     }
 }
 
@@ -107,6 +105,11 @@ pub fn documented(plan: &Plan, guards: &GuardsInForce) -> Document {
 pub fn json(document: &Document) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(document);
     text.map(|t| t + "\n").map_err(|e| Failure::new(format!("can't write JSON: {e}"), "report this as a bug"))
+}
+
+/// Prints a text for people to stdout, in lines that a terminal has room for.
+pub fn print_wrapped(text: &str) -> Result<(), Failure> {
+    print(&wrapped(text, columns()))
 }
 
 /// Prints to stdout.

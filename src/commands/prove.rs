@@ -6,6 +6,7 @@ use super::{Context, Exit, print};
 use crate::args::{Format, ProveArgs};
 use crate::failure::Failure;
 use crate::load::saved;
+use crate::report::wrap::{columns, wrapped};
 use crate::report::{count, escape_lines};
 
 /// Reads a saved plan and proves it from nothing but what it holds.
@@ -36,7 +37,7 @@ pub fn run(context: &Context<'_>, args: &ProveArgs) -> Result<Exit, Failure> {
                     format!("Proof  FAILS  {}: step {} on {}: {}\n", w.fault, w.step.0, w.security_group, w.packet)
                 }
             };
-            escape_lines(&format!("{head}{body}"))
+            wrapped(&escape_lines(&format!("{head}{body}")), columns())
         }
     };
     print(&text)?;

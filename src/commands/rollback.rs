@@ -7,7 +7,7 @@ use rsgsync_core::name::GroupId;
 use rsgsync_core::plan::Begun;
 use rsgsync_engine::journal::{Came, Record, Unread, load};
 
-use super::{Context, Exit, documented, print};
+use super::{Context, Exit, documented};
 use crate::args::{Format, RollbackArgs};
 use crate::failure::Failure;
 use crate::journals::Unfinished;
@@ -70,18 +70,12 @@ pub async fn run(context: &Context<'_>, args: &RollbackArgs) -> Result<Exit, Fai
         return Ok(unconfirmed(context, &why));
     }
     Unfinished::rolled_back(&args.journal_of).close(context.console);
-    if context.global.format == Format::Text {
-        print(&format!("\nRolled back in {}.\n", count(plan.calls(), "call")))?;
-    }
-    Ok(Exit::Done)
+    context.say(&format!("\nRolled back in {}.\n", count(plan.calls(), "call"))).map(|()| Exit::Done)
 }
 
 fn nothing(context: &Context<'_>, why: &str, notes: &[String]) -> Result<Exit, Failure> {
-    if context.global.format == Format::Text {
-        let notes: String = notes.iter().map(|note| format!("note {note}\n")).collect();
-        print(&escape_lines(&format!("{notes}nothing to roll back: {why}\n")))?;
-    }
-    Ok(Exit::Done)
+    let notes: String = notes.iter().map(|note| format!("note {note}\n")).collect();
+    context.say(&escape_lines(&format!("{notes}nothing to roll back: {why}\n"))).map(|()| Exit::Done)
 }
 
 fn read(args: &RollbackArgs) -> Result<Option<Record>, Failure> {

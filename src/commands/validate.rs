@@ -8,6 +8,7 @@ use crate::console::Console;
 use crate::failure::{Failure, line, problem};
 use crate::load;
 use crate::pipeline::wish;
+use crate::report::wrap::{columns, wrapped};
 use crate::report::{count, text};
 
 /// Checks an inventory without asking any cloud.
@@ -50,7 +51,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
                 out.push_str(&line("lint", &format!("{whose}{message} [{code}]"), Some(help)));
             }
             wish.notes().iter().for_each(|note| out.push_str(&line("note", note, None)));
-            out
+            wrapped(&out, columns())
         }
     };
     print(&report)?;

@@ -123,7 +123,7 @@ fn end(out: &mut String, end: &EndAnswer) {
 
 fn hurdle(out: &mut String, hurdle: &Hurdle) {
     let (style, label, text) = match hurdle {
-        Hurdle::Unreadable(why) => (CHANGE, "unread", escape(&format!("the network could not be read: {why}"))),
+        Hurdle::Unreadable(_) => (CHANGE, "unread", "the network could not be read: stderr says why".to_owned()),
         Hurdle::NoGroup => (REMOVE, "missing", "the group does not exist".to_owned()),
         Hurdle::External => {
             (CHANGE, "unclear", "its cluster is external: another inventory writes its rules".to_owned())

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod html;
 pub mod metrics;
 pub mod text;
+pub mod wrap;
 
 use std::io::{self, Write};
 

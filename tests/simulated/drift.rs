@@ -151,7 +151,11 @@ fn half_unread() -> Scene {
 #[test]
 fn a_network_that_cannot_be_read_is_an_error_beside_the_drift_of_the_others() {
     let scene = half_unread();
-    scene.run(&["drift"]).exits(1).complains("`far`").says("could not be read");
+    for command in ["plan", "drift", "apply"] {
+        let told = scene.run(&[command]).exits(1).complains("`far`").says("could not be read: stderr says why");
+        let why = "You are not authorized to perform this operation.";
+        assert_eq!((told.stdout.matches(why).count(), told.stderr.matches(why).count()), (0, 1), "{command}");
+    }
     by_hand(&scene, |state| rules(state, "rancher-nodes").push(tcp(8081, "192.0.2.0/24")));
     let drift = scene.run(&["drift", "--format", "json"]).exits(1).json();
     let networks = drift["networks"].as_array().unwrap();

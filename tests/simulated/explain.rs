@@ -256,7 +256,8 @@ fn a_network_that_cannot_be_read_makes_it_unknown() {
     scene.write("cloud.json", "this is no state");
     let ran =
         told(&scene, "prod/control", "prod/etcd", "2379/tcp", &[]).says("unknown: whether prod/control can reach");
-    ran.says("could not be read").complains("help: ");
+    let ran = ran.says("could not be read: stderr says why").complains("help: ");
+    assert_eq!(ran.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{}", ran.stderr);
 }
 
 #[test]

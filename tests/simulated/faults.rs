@@ -228,6 +228,8 @@ fn a_network_that_cannot_be_read_does_not_stop_the_others() {
     let scene = scene(&second);
     let schedule = json!([{ "kind": "DescribeSecurityGroups", "fault": "denied", "times": 2 }]);
     scene.write("far.json", json!({ "version": 1, "faults": { "schedule": schedule } }).to_string());
-    scene.run(&["apply"]).exits(1).complains("`far`").complains("UnauthorizedOperation");
+    let ran = scene.run(&["apply"]).exits(1).complains("UnauthorizedOperation");
+    let ran = ran.complains("error: nothing was done in `far`, which could not be read\n");
+    assert_eq!(ran.stderr.matches("UnauthorizedOperation").count(), 1, "{}", ran.stderr);
     assert_eq!(rules_of(&scene, "rancher-nodes").len(), NODES_INBOUND.len() + 1);
 }

@@ -29,7 +29,9 @@ fn on_found_group(inventory: &str) -> Scene {
 #[test]
 fn a_foreign_rule_in_a_shared_group_is_kept_and_told() {
     let scene = on_found_group(&with("ownership: shared"));
-    scene.run(&["plan"]).exits(0).says("foreign");
+    let line = "    · in  9000/tcp          from 198.51.100.0/24            foreign, left alone\n";
+    scene.run(&["plan"]).exits(0).says(line);
+    scene.run(&["plan", "--format", "markdown"]).exits(0).says(line);
     scene.run(&["apply"]).exits(0);
     let rules = rules_of(&scene, "rancher-nodes");
     assert_eq!(rules.len(), NODES_INBOUND.len() + 3, "{rules:?}");
@@ -63,10 +65,39 @@ fn a_foreign_rule_that_does_the_job_is_not_doubled() {
     let mut group = found("rancher-nodes");
     group["rules"][0]["peer"] = json!({ "cidr": "0.0.0.0/0" });
     scene.write("cloud.json", with_groups(json!([group])));
+    let plan = scene.run(&["plan"]).exits(0);
+    plan.says("    · in  22/tcp            from 0.0.0.0/0                  foreign, needed: SSH provisioning  [ssh]\n");
     scene.run(&["apply"]).exits(0);
     // 22/tcp from everywhere is theirs already; EC2 would refuse it twice.
     assert_eq!(rules_of(&scene, "rancher-nodes").len(), NODES_INBOUND.len() + 2);
     assert_eq!(rules(&mut state(&scene), "rancher-nodes")[0]["tags"], json!({}));
+}
+
+#[test]
+fn programs_are_told_which_foreign_rules_are_needed_and_by_which_rows() {
+    let scene = on_found_group(&with("ownership: shared"));
+    by_hand(&scene, |state| rules(state, "rancher-nodes")[0]["peer"] = json!({ "cidr": "0.0.0.0/0" }));
+    let plan = scene.run(&["plan", "--format", "json"]).exits(0).json();
+    let foreign = plan["foreign"][0]["rules"].as_array().unwrap().iter();
+    let told = foreign.map(|rule| {
+        let rows = rule["reasons"].as_array().unwrap().iter().map(|reason| reason["row"].as_str().unwrap());
+        (rule["from_port"].as_u64(), rule.get("needed").cloned(), rows.collect::<Vec<_>>())
+    });
+    let needed = || Some(json!(true));
+    let expected = [(Some(22), needed(), vec!["ssh"]), (Some(9000), None, vec![]), (None, needed(), vec!["all-out"])];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn of_very_many_foreign_rules_the_first_are_named() {
+    let scene = on_found_group(&with("ownership: shared"));
+    by_hand(&scene, |state| rules(state, "rancher-nodes").extend((9100..9120).map(|port| tcp(port, "192.0.2.0/24"))));
+    let plan = scene.run(&["plan"]).exits(0);
+    // 20 and the three that were there.
+    assert_eq!(plan.stdout.matches("    · ").count(), 10, "{}", plan.stdout);
+    plan.says("    … and 13 more of others; --format json has all\n");
+    let json = scene.run(&["plan", "--format", "json"]).exits(0).json();
+    assert_eq!(json["foreign"][0]["rules"].as_array().map(Vec::len), Some(23));
 }
 
 #[test]
@@ -151,6 +182,24 @@ fn destroying_twice_makes_no_call_that_changes_anything() {
 }
 
 #[test]
+fn destroy_names_the_rules_of_others_that_go_with_a_group_before_it_asks() {
+    let scene = applied(NODES);
+    by_hand(&scene, |state| {
+        let mut theirs = tcp(9000, "198.51.100.0/24");
+        theirs["description"] = json!("of the other team");
+        rules(state, "rancher-nodes").push(theirs);
+    });
+    let asked = scene.run(&["destroy"]).exits(1).complains("--yes");
+    let line = "    − in  9000/tcp          from 198.51.100.0/24            not ours: goes with the group; “of the other team”\n";
+    let asked = asked.says("− rancher-nodes  deleted with 14 rules, 1 of them not ours\n").says(line);
+    let asked = asked.says("14 to remove (1 not ours), in 1 call\n");
+    assert_eq!(asked.stdout.matches("not ours: ").count(), 1, "{}", asked.stdout);
+    let json = scene.run(&["destroy", "--format", "json"]).exits(1).json();
+    assert_eq!(json["foreign"][0]["rules"].as_array().map(Vec::len), Some(1));
+    assert_eq!(json["foreign"][0]["rules"][0]["from_port"], 9000);
+}
+
+#[test]
 fn destroy_leaves_a_group_that_was_there_before_us() {
     let scene = on_found_group(&with("ownership: shared"));
     scene.run(&["apply"]).exits(0);
@@ -165,7 +214,31 @@ const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
 #[test]
 fn destroying_one_cluster_leaves_the_others_in_sync() {
     let scene = applied(&QUICKSTART.replace("quickstart-cloud.json", "cloud.json"));
-    scene.run(&["destroy", "--cluster", "prod"]).exits(1).complains("--yes").says("lost");
+    let asked = scene.run(&["destroy", "--cluster", "prod"]).exits(1).complains("--yes");
+    let lost: Vec<&str> = asked.stdout.lines().filter_map(|line| line.strip_prefix("lost  ")).collect();
+    let ends: Vec<&str> = lost.iter().map(|line| line.split("  ").next().unwrap()).collect();
+    // Those to and from what stays, and then those within the cluster.
+    let expected = [
+        "kube-api-clients → prod/control",
+        "mgmt/server → prod/control",
+        "mgmt/server → prod/etcd",
+        "mgmt/server → prod/workers",
+        "prod/control → mgmt/server",
+        "prod/etcd → mgmt/server",
+        "prod/workers → mgmt/server",
+        "workload-clients → prod/workers",
+        "prod/control → prod/control",
+        "prod/control → prod/etcd",
+        "prod/control → prod/workers",
+        "prod/etcd → prod/control",
+        "prod/etcd → prod/etcd",
+        "prod/etcd → prod/workers",
+        "prod/workers → prod/control",
+        "prod/workers → prod/etcd",
+        "prod/workers → prod/workers",
+    ];
+    assert_eq!(ends, expected);
+    assert!(lost.contains(&"mgmt/server → prod/etcd                  22/tcp, 2376/tcp"), "{lost:?}");
     scene.run(&["destroy", "--cluster", "prod", "--yes"]).exits(0);
     assert_eq!(group_names(&scene), ["rancher-nodes", "rancher-server"]);
     scene.run(&["drift", "--cluster", "legacy"]).exits(0);

@@ -103,6 +103,28 @@ fn what_others_do_elsewhere_in_a_shared_group_does_not_matter() {
 }
 
 #[test]
+fn what_others_do_for_us_reads_the_same_when_the_plan_is_made_and_when_it_is_applied() {
+    let scene = shared();
+    by_hand(&scene, |state| {
+        let mut co_owned = tcp(443, "0.0.0.0/0");
+        co_owned["tags"] = json!({ "rsgsync:sales/shop": "made" });
+        rules(state, "rancher-nodes").extend([tcp(22, "0.0.0.0/0"), co_owned]);
+    });
+    let made = scene.run(&["plan", "--out", "plan.json"]).exits(0);
+    let made = made
+        .says("1 kept · 1 foreign, left alone · 1 foreign, needed")
+        .says("foreign, needed: SSH provisioning  [ssh]");
+    let of_group = |text: &str| -> Vec<String> {
+        let of_others =
+            |line: &&str| line.starts_with("~ ") || line.starts_with("    · ") || line.starts_with("    = ");
+        text.lines().filter(of_others).map(str::to_owned).collect()
+    };
+    let applied = scene.run(&["apply", "plan.json"]).exits(0);
+    assert_eq!(of_group(&applied.stdout), of_group(&made.stdout));
+    assert_eq!(of_group(&made.stdout).len(), 4);
+}
+
+#[test]
 fn others_who_open_what_the_plan_was_to_open_make_it_another() {
     let scene = shared();
     saved(&scene);

@@ -34,7 +34,7 @@ pub fn section(report: &Report<'_>) -> Markup {
         ("Orphans", "Groups with our mark that the inventory no longer names.", plain(&text::orphans(plan))),
         ("Without interfaces", "No network interface carries these groups.", idle.collect()),
         ("Needed elsewhere", "Flows into clusters that are not ours to write.", text::reached(&plan.elsewhere)),
-        ("Lost", "Flows that go with what is destroyed.", text::reached(&plan.lost)),
+        ("Lost", "Flows that go with what is destroyed.", text::connections(&plan.lost)),
         ("Notes", "", plan.notes.clone()),
     ];
     let lists: Vec<(&str, &str, Vec<String>)> = lists.into_iter().filter(|(_, _, lines)| !lines.is_empty()).collect();

@@ -157,7 +157,7 @@ fn lines<'a>(group: &'a Group<'a>) -> Vec<Line<'a>> {
         standing: *standing,
         rule: rule.rule,
         what: becomes(group, &rule.rule, *fate),
-        reasons: reasons(group, &rule.rule),
+        reasons: group.plan.diff.reasons(&rule.rule).into_iter().collect(),
         id: rule.id.as_ref().map(|id| id.as_str()),
         description: &rule.description,
     });
@@ -166,19 +166,9 @@ fn lines<'a>(group: &'a Group<'a>) -> Vec<Line<'a>> {
     lines
 }
 
-/// Why rules are required that this one lets something of through.
-fn reasons<'a>(group: &'a Group<'a>, rule: &Rule) -> Vec<&'a Reason> {
-    let alone = PacketSet::of([*rule]);
-    let meets = |wanted: &Rule| wanted.direction == rule.direction && !alone.within(wanted).is_empty();
-    let mut reasons: Vec<&Reason> =
-        group.plan.diff.required.iter().filter(|r| meets(&r.rule)).flat_map(|r| &*r.reasons).collect();
-    reasons.sort_unstable();
-    reasons.dedup();
-    reasons
-}
-
 fn becomes(group: &Group<'_>, rule: &Rule, fate: Fate) -> &'static str {
     match fate {
+        Fate::Foreign if group.plan.status == GroupStatus::Delete => "not ours: goes with the group",
         _ if group.plan.status == GroupStatus::Delete => "to be removed: goes with the group",
         Fate::Keep => "stays",
         Fate::Redundant => "stays, though other rules let all of it through (--tidy removes it)",
