@@ -9,15 +9,8 @@ use rsgsync_core::inventory::{self, PlaceKind, ProviderSpec, Source};
 use rsgsync_core::profile::Catalog;
 use rsgsync_core::rule::{Direction, RulePeer};
 
-const SIMULATED: ProviderSpec = ProviderSpec {
-    word: "simulated",
-    keys: &[("state", PlaceKind::Path)],
-    required: &["state"],
-    most: &[],
-    absent: None,
-    groups_are_names: false,
-    beside_rules: &[],
-};
+#[path = "../src/inventory/tests/providers.rs"]
+mod providers;
 
 const INVENTORY: &str = r#"
 version: 1
@@ -60,7 +53,8 @@ peers:
 fn journey(text: &str) -> Result<(Flows, Desired), inventory::Problems> {
     let today = jiff::civil::date(2026, 11, 26);
     let source = Source { path: "cluster.yaml".to_owned(), folder: PathBuf::new(), bytes: text.as_bytes().to_owned() };
-    let parsed = inventory::parse(&[source], &Catalog::shipped(), &[SIMULATED], today, &|_| Err("no file".to_owned()));
+    let parsed =
+        inventory::parse(&[source], &Catalog::shipped(), &providers::PROVIDERS, today, &|_| Err("no file".to_owned()));
     let inventory = parsed?.inventory;
     let flows = flows(&inventory, today);
     let desired = desired(&inventory, &flows);

@@ -13,15 +13,9 @@ use rsgsync_core::inventory::{self, Inventory, PlaceKind, ProviderSpec, Source};
 use rsgsync_core::profile::{Catalog, Vocabulary};
 use rsgsync_core::rule::{Direction, RulePeer};
 
-const SIMULATED: ProviderSpec = ProviderSpec {
-    word: "simulated",
-    keys: &[("state", PlaceKind::Path)],
-    required: &["state"],
-    most: &[],
-    absent: None,
-    groups_are_names: false,
-    beside_rules: &[],
-};
+#[path = "../../src/inventory/tests/providers.rs"]
+mod providers;
+
 pub const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 26);
 
 /// An inventory with a cluster `it`, and perhaps a Rancher server `mgmt` that manages it.
@@ -179,7 +173,7 @@ pub fn try_parse(text: &str) -> Result<Inventory, inventory::Problems> {
     thread_local!(static CATALOG: Catalog = Catalog::shipped());
     let source = Source { path: "cluster.yaml".to_owned(), folder: PathBuf::new(), bytes: text.as_bytes().to_owned() };
     let read = |_: &std::path::Path| Err("no file".to_owned());
-    let parsed = CATALOG.with(|catalog| inventory::parse(&[source], catalog, &[SIMULATED], TODAY, &read));
+    let parsed = CATALOG.with(|catalog| inventory::parse(&[source], catalog, &providers::PROVIDERS, TODAY, &read));
     parsed.map(|parsed| parsed.inventory)
 }
 

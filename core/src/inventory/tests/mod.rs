@@ -4,51 +4,17 @@ mod errors;
 mod files;
 mod limits;
 mod own;
+mod providers;
 mod right;
 mod warnings;
 
 use std::path::Path;
 
 use super::*;
+use providers::PROVIDERS;
 
 /// Every key that there is.
 const WHOLE: &str = include_str!("whole.yaml");
-
-const PROVIDERS: [ProviderSpec; 3] = [
-    ProviderSpec {
-        word: "aws",
-        keys: &[
-            ("region", PlaceKind::Text),
-            ("vpc", PlaceKind::TextOrTags),
-            ("account", PlaceKind::Text),
-            ("profile", PlaceKind::Text),
-            ("assume_role", PlaceKind::Text),
-        ],
-        required: &["region"],
-        most: &[("rules_per_group", 1000)],
-        absent: None,
-        groups_are_names: false,
-        beside_rules: &[],
-    },
-    ProviderSpec {
-        word: "gcp",
-        keys: &[("project", PlaceKind::Text)],
-        required: &["project"],
-        most: &[],
-        absent: None,
-        groups_are_names: true,
-        beside_rules: &[],
-    },
-    ProviderSpec {
-        word: "simulated",
-        keys: &[("state", PlaceKind::Path)],
-        required: &["state"],
-        most: &[],
-        absent: None,
-        groups_are_names: false,
-        beside_rules: &[],
-    },
-];
 
 fn source(path: &str, text: impl AsRef<[u8]>) -> Source {
     let folder = Path::new(path).parent().map(Path::to_owned).unwrap_or_default();
