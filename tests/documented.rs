@@ -420,6 +420,37 @@ fn the_tables_of_ports_are_those_of_the_profiles() {
     assert_written("docs/ports.md", &expected);
 }
 
+#[test]
+#[cfg_attr(not(all(feature = "aws", feature = "gcp", feature = "openstack")), ignore = "this build lacks a provider")]
+fn the_schema_of_inventories_is_what_the_program_prints() {
+    let output = Command::cargo_bin("rsgsync").expect("the program is built").arg("schema").output();
+    let printed = String::from_utf8(output.expect("it runs").stdout).expect("text");
+    assert_written("docs/inventory.schema.json", &printed);
+}
+
+/// The keys that the objects of a schema may have.
+fn keys_of(schema: &serde_json::Value, all: &mut BTreeSet<String>) {
+    if let Some(properties) = schema["properties"].as_object() {
+        all.extend(properties.keys().cloned());
+    }
+    let inner = schema.as_object().into_iter().flat_map(|map| map.values());
+    inner.chain(schema.as_array().into_iter().flatten()).for_each(|inner| keys_of(inner, all));
+}
+
+#[test]
+fn every_key_of_an_inventory_is_told() {
+    let schema = fs::read(root().join("docs/inventory.schema.json")).expect("a schema");
+    let mut keys = BTreeSet::new();
+    keys_of(&serde_json::from_slice(&schema).expect("JSON"), &mut keys);
+    assert!(keys.len() > 90, "only {} keys", keys.len());
+    let page = fs::read_to_string(root().join("docs/inventory.md")).expect("a page");
+    let code = page.split('`').skip(1).step_by(2);
+    let told: BTreeSet<&str> = code.flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    for key in keys {
+        assert!(told.contains(key.as_str()), "docs/inventory.md does not tell of `{key}`");
+    }
+}
+
 /// A page of the docs is what the program says; with `RSGSYNC_WRITE_DOCS` it becomes that.
 fn assert_written(page: &str, expected: &str) {
     let path = root().join(page);

@@ -3,35 +3,60 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads files")]
 #![allow(clippy::panic, reason = "helpers of tests say what is missing")]
 
-use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
 
-use rsgsync_core::inventory::{self, PlaceKind, ProviderSpec};
-use rsgsync_core::profile::schema;
+use regex_lite::Regex;
+use rsgsync_core::inventory::{self, PlaceKind, ProviderSpec, Source};
+use rsgsync_core::profile::{Catalog, schema};
 use serde_json::{Value, json};
+
+#[path = "../src/inventory/tests/providers.rs"]
+mod providers;
+
+use providers::PROVIDERS;
+
+/// Whether a text has the form of a `pattern`, each compiled once.
+fn has_form(pattern: &str, text: &str) -> bool {
+    static COMPILED: LazyLock<Mutex<BTreeMap<String, Regex>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().expect("no thread has failed with it");
+    let regex = || Regex::new(pattern).expect("a pattern that editors understand as well");
+    compiled.entry(pattern.to_owned()).or_insert_with(regex).is_match(text)
+}
+
+fn is(value: &Value, kind: &str) -> bool {
+    match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "number" => value.is_number(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "null" => value.is_null(),
+        other => panic!("this test doesn't know the type {other}"),
+    }
+}
 
 /// What of `value` doesn't fit: the few keywords that the schema uses.
 fn misfits(root: &Value, schema: &Value, value: &Value, at: &str, out: &mut Vec<String>) {
     for (keyword, rule) in schema.as_object().into_iter().flatten() {
         match keyword.as_str() {
-            // Patterns are for editors; the reader has tests of its own for them.
-            "$schema" | "$defs" | "title" | "description" | "examples" | "pattern" => {}
+            "$schema" | "$defs" | "title" | "description" | "examples" => {}
+            "pattern" => {
+                let pattern = rule.as_str().expect("a pattern");
+                if value.as_str().is_some_and(|text| !has_form(pattern, text)) {
+                    out.push(format!("{at}: {value} has not the form {pattern}"));
+                }
+            }
             "$ref" => {
                 let name = rule.as_str().and_then(|r| r.strip_prefix("#/$defs/")).expect("a definition");
                 misfits(root, &root["$defs"][name], value, at, out);
             }
             "type" => {
-                let is = match value {
-                    Value::Object(_) => "object",
-                    Value::Array(_) => "array",
-                    Value::String(_) => "string",
-                    Value::Bool(_) => "boolean",
-                    Value::Number(_) => "integer",
-                    Value::Null => "null",
-                };
-                let fits = rule == is || rule.as_array().is_some_and(|list| list.iter().any(|one| one == is));
-                if !fits {
-                    out.push(format!("{at}: {is} instead of {rule}"));
+                let kinds = rule.as_array().map_or(std::slice::from_ref(rule), Vec::as_slice);
+                if !kinds.iter().filter_map(Value::as_str).any(|kind| is(value, kind)) {
+                    out.push(format!("{at}: {value} is not {rule}"));
                 }
             }
             "enum" => {
@@ -66,8 +91,15 @@ fn misfits(root: &Value, schema: &Value, value: &Value, at: &str, out: &mut Vec<
                     misfits(root, rule, &Value::String(key.clone()), &format!("{at}.{key}"), out);
                 }
             }
-            // Only `^x-`, and anything may stand there.
-            "patternProperties" => {}
+            "patternProperties" => {
+                for (pattern, rule) in rule.as_object().into_iter().flatten() {
+                    for (key, inner) in
+                        value.as_object().into_iter().flatten().filter(|(key, _)| has_form(pattern, key))
+                    {
+                        misfits(root, rule, inner, &format!("{at}.{key}"), out);
+                    }
+                }
+            }
             "required" => {
                 for key in rule.as_array().into_iter().flatten().filter_map(Value::as_str) {
                     if value.get(key).is_none() {
@@ -95,10 +127,11 @@ fn misfits(root: &Value, schema: &Value, value: &Value, at: &str, out: &mut Vec<
                 }
             }
             "additionalProperties" => {
+                let patterns = || schema["patternProperties"].as_object().into_iter().flat_map(|of| of.keys());
                 for (key, inner) in value.as_object().into_iter().flatten() {
                     match rule {
                         _ if schema["properties"].get(key).is_some() => {}
-                        _ if schema.get("patternProperties").is_some() && key.starts_with("x-") => {}
+                        _ if patterns().any(|pattern| has_form(pattern, key)) => {}
                         Value::Bool(false) => out.push(format!("{at}: {key} is unknown")),
                         rule => misfits(root, rule, inner, &format!("{at}.{key}"), out),
                     }
@@ -166,42 +199,6 @@ fn the_schema_in_the_documentation_is_this_one() {
 /// Every key that there is.
 const WHOLE: &str = include_str!("../src/inventory/tests/whole.yaml");
 
-const PROVIDERS: [ProviderSpec; 3] = [
-    ProviderSpec {
-        word: "aws",
-        keys: &[
-            ("region", PlaceKind::Text),
-            ("vpc", PlaceKind::TextOrTags),
-            ("account", PlaceKind::Text),
-            ("profile", PlaceKind::Text),
-            ("assume_role", PlaceKind::Text),
-        ],
-        required: &["region"],
-        most: &[("rules_per_group", 1000)],
-        absent: None,
-        groups_are_names: false,
-        beside_rules: &[],
-    },
-    ProviderSpec {
-        word: "gcp",
-        keys: &[("project", PlaceKind::Text)],
-        required: &["project"],
-        most: &[],
-        absent: None,
-        groups_are_names: true,
-        beside_rules: &[],
-    },
-    ProviderSpec {
-        word: "simulated",
-        keys: &[("state", PlaceKind::Path)],
-        required: &["state"],
-        most: &[],
-        absent: None,
-        groups_are_names: false,
-        beside_rules: &[],
-    },
-];
-
 /// The inventory with one place changed.
 fn changed(old: &str, new: &str) -> String {
     assert!(WHOLE.contains(old), "`{old}` is not in the inventory");
@@ -247,6 +244,135 @@ fn what_the_reader_of_inventories_refuses_does_not_fit() {
     ] {
         assert!(!misfits_of(&changed(old, new)).is_empty(), "{old} → {new}");
     }
+}
+
+/// What the reader says to an inventory; `office.txt` is the one file that it may name.
+fn read(text: &str) -> Result<(), String> {
+    static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::shipped);
+    let source = Source { path: "cluster.yaml".to_owned(), folder: PathBuf::new(), bytes: text.as_bytes().to_owned() };
+    let file = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
+        Some("office.txt") => Ok("198.51.100.7\n".to_owned()),
+        _ => Err("no such file".to_owned()),
+    };
+    let parsed = inventory::parse(&[source], &CATALOG, &PROVIDERS, jiff::civil::date(2026, 11, 27), &file);
+    parsed.map(drop).map_err(|problems| format!("{problems:#?}"))
+}
+
+/// An inventory that the reader takes, and the schema, too.
+#[track_caller]
+fn assert_taken(inventory: &str) {
+    assert_eq!(read(inventory), Ok(()), "{inventory}");
+    assert_eq!(misfits_of(inventory), [""; 0], "{inventory}");
+}
+
+#[test]
+fn a_peer_may_have_any_name_that_is_no_address() {
+    for name in ["Office_1", "office.berlin", "büro", "8443", "a:b"] {
+        assert_taken(&changed("  lists: ", &format!("  {name:?}: ")));
+        assert_taken(&changed("      workload-clients: ", &format!("      {name:?}: ")));
+    }
+    for name in ["", "two words", "10.0.0.0/8", "*", "a,b", "a\tb"] {
+        assert!(read(&changed("  lists: ", &format!("  {name:?}: "))).is_err(), "{name}");
+        assert!(!misfits_of(&changed("  lists: ", &format!("  {name:?}: "))).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_version_may_begin_with_a_v_and_have_a_patch() {
+    for version in ["2.4", "v2.4", "2.4.8", "v2.4.8"] {
+        assert_taken(&changed("rancher_version: \"2.4\"", &format!("rancher_version: {version:?}")));
+    }
+    for version in ["latest", "2", "vv2.4", "2.4.8.1"] {
+        let text = changed("rancher_version: \"2.4\"", &format!("rancher_version: {version:?}"));
+        assert!(read(&text).is_err() && !misfits_of(&text).is_empty(), "{version}");
+    }
+}
+
+#[test]
+fn a_ticket_may_be_a_number() {
+    for ticket in ["1234", "12.5", "NET-7", "\"1234\"", "true"] {
+        assert_taken(&changed("ticket: NET-7", &format!("ticket: {ticket}")));
+    }
+}
+
+#[test]
+fn a_section_may_be_empty() {
+    let least = "version: 1\nnetworks: { lab: { simulated: { state: s.json } } }\nclusters:\n  it:\n    network: lab\n    \
+                 profile: downstream-custom-nodes\n    groups: { all: { roles: [etcd, controlplane, worker] } }\n";
+    assert_taken(least);
+    for section in ["peers", "trusted", "profiles", "guards", "x-anchors"] {
+        assert_taken(&format!("{least}{section}:\n"));
+    }
+    for section in ["options", "values", "cidrs", "peers", "rules", "waive", "narrow", "ignore"] {
+        assert_taken(&format!("{least}    {section}:\n"));
+    }
+    for section in ["nat", "links"] {
+        assert_taken(&least.replace("s.json } }", &format!("s.json }}, {section}: }}")));
+    }
+    assert_taken(&least.replace("s.json }", "s.json, quotas: }"));
+    assert_taken(&least.replace("worker] }", "worker], addresses: }"));
+    assert_taken(&least.replace("worker] }", "worker], addresses: { private:, public: } }"));
+    assert_taken("version: 1\nnetworks: { lab: { simulated: { state: s.json } } }\nclusters:\n");
+}
+
+/// Where every value of `value` stands, itself too, as JSON pointers.
+fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, inner)| places(inner, &format!("{at}/{key}"), all)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| places(item, &format!("{at}/{i}"), all)),
+        _ => {}
+    }
+}
+
+/// What may stand instead of a value: something of each type, and of a list its first item or nothing.
+fn others(value: &Value) -> Vec<Value> {
+    let mut others = vec![json!(null), json!([]), json!({}), json!(true), json!(7), json!("word"), json!([value])];
+    others.extend(value.as_array().and_then(|items| items.first()).cloned());
+    others
+}
+
+/// Every inventory that differs from `whole` in one value or key.
+fn neighbours(whole: &Value) -> Vec<Value> {
+    let mut all = Vec::new();
+    places(whole, "", &mut all);
+    let with = |place: &str, change: &dyn Fn(&mut Value)| {
+        let mut neighbour = whole.clone();
+        change(neighbour.pointer_mut(place).expect("a place of the inventory"));
+        neighbour
+    };
+    let mut neighbours = Vec::new();
+    for place in &all {
+        let value = whole.pointer(place).expect("a place of the inventory");
+        neighbours.extend(others(value).into_iter().map(|other| with(place, &|value| *value = other.clone())));
+        for key in value.as_object().into_iter().flat_map(|map| map.keys()) {
+            for name in ["Näme_1", "why"] {
+                neighbours.push(with(place, &|value| {
+                    let value = value.as_object_mut().expect("it was one");
+                    let inner = value.remove(key).expect("its key");
+                    value.insert(name.to_owned(), inner);
+                }));
+            }
+            neighbours.push(with(place, &|value| drop(value.as_object_mut().expect("it was one").remove(key))));
+        }
+    }
+    neighbours
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_the_reader() {
+    let whole: Value = serde_saphyr::from_str(WHOLE).expect("it is YAML");
+    let schema = inventory::schema(&PROVIDERS);
+    let mut refused = 0;
+    for neighbour in neighbours(&whole) {
+        let misfits = check_by(&schema, &neighbour);
+        if !misfits.is_empty() {
+            let text = serde_json::to_string_pretty(&neighbour).expect("it is JSON, and so YAML");
+            assert!(read(&text).is_err(), "the reader takes this, and the schema says {misfits:?}\n{text}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 500, "the schema refused only {refused}");
 }
 
 /// Every key of the schema stands in the inventory that has every key, so that none is invented.

@@ -22,36 +22,39 @@ pub fn schema(providers: &[ProviderSpec]) -> Value {
             "version": { "const": 1, "description": "The version of the format." },
             "owner": { "$ref": "#/$defs/name", "description": "Whose inventory it is; part of the marks on groups and rules." },
             "trusted": about(texts(), "Ranges that the guards don't call public, beside the private ones."),
-            "networks": about(by_name("network"), "Where groups live."),
-            "clusters": about(by_name("cluster"), "The clusters."),
-            "peers": about(by_name("peer"), "Parties outside the clusters."),
+            "networks": about(by_name("name", "network"), "Where groups live."),
+            "clusters": about(by_name("name", "cluster"), "The clusters."),
+            "peers": about(by_name("peer-name", "peer"), "Parties outside the clusters."),
             "profiles": about(texts(), "Files with tables of ports of your own, relative to this file."),
             "guards": about(texts(), "Files with guards of your own, relative to this file."),
         },
         "$defs": {
             "name": { "type": "string", "pattern": "^[a-z][a-z0-9-]{0,30}$" },
+            "peer-name": { "type": "string", "pattern": "^[^ \\t\\r\\n*/,]+$" },
             "network": network(providers),
             "cluster": cluster(&profiles),
             "group": group(),
             "peer": peer(),
-            "texts": one_or_more(&json!({ "type": "string", "minLength": 1 })),
+            "text": { "type": "string", "minLength": 1 },
+            "texts": { "anyOf": [{ "$ref": "#/$defs/text" }, { "type": ["array", "null"], "items": { "$ref": "#/$defs/text" } }] },
+            "some-texts": one_or_more(&json!({ "$ref": "#/$defs/text" })),
             "traffic": { "type": "string", "examples": ["22/tcp", "30000-32767/tcp+udp", "icmp/8/0", "icmp", "esp", "all"] },
             "why": { "type": "string", "minLength": 1, "description": "The reason." },
             "until": { "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "The last day on which it stands." },
             "rule": exception(&["from", "to", "allow", "why"], [
-                ("from", about(texts(), "Who: a group, a peer, a range, \"*\" for all groups, or a list of them.")),
-                ("to", about(texts(), "Whom: a group, a peer, a range, \"*\" for all groups, or a list of them.")),
+                ("from", about(some_texts(), "Who: a group, a peer, a range, \"*\" for all groups, or a list of them.")),
+                ("to", about(some_texts(), "Whom: a group, a peer, a range, \"*\" for all groups, or a list of them.")),
                 ("allow", about(one_or_more(&json!({ "$ref": "#/$defs/traffic" })), "On what.")),
-                ("ticket", json!({ "type": "string", "description": "Where it was asked for." })),
+                ("ticket", json!({ "type": ["string", "number", "boolean"], "description": "Where it was asked for." })),
             ]),
             "waiver": exception(&["why"], [
                 ("row", json!({ "type": "string", "description": "A row of the profile that is not opened: ID or PROFILE/ID." })),
                 ("guard", json!({ "type": "string", "description": "A guard that is set aside." })),
-                ("groups", about(texts(), "Only for these groups.")),
+                ("groups", about(some_texts(), "Only for these groups.")),
             ]),
             "narrowing": exception(&["row", "from", "why"], [
                 ("row", json!({ "type": "string", "description": "A row of the profile: ID or PROFILE/ID." })),
-                ("from", about(texts(), "Who alone may.")),
+                ("from", about(some_texts(), "Who alone may.")),
             ]),
             "ignored": exception(&["group", "port", "why"], [
                 ("group", json!({ "type": "string", "description": "A group of this cluster." })),
@@ -71,7 +74,7 @@ fn network(providers: &[ProviderSpec]) -> Value {
         (
             "links",
             json!({
-                "type": "object",
+                "type": ["object", "null"],
                 "additionalProperties": { "enum": ["reference", "private", "public"] },
                 "description": "How groups of this network are written in rules of another one.",
             }),
@@ -83,7 +86,7 @@ fn network(providers: &[ProviderSpec]) -> Value {
 }
 
 fn provider(spec: &ProviderSpec) -> Value {
-    let text = json!({ "type": "string", "minLength": 1 });
+    let text = json!({ "$ref": "#/$defs/text" });
     let tags = json!({
         "type": "object",
         "required": ["tags"],
@@ -106,7 +109,7 @@ fn provider(spec: &ProviderSpec) -> Value {
     });
     let quotas: Map<String, Value> = quotas.collect();
     let quotas = json!({
-        "type": "object",
+        "type": ["object", "null"],
         "additionalProperties": false,
         "properties": quotas,
         "description": "What your account has instead of the cloud's own quotas.",
@@ -130,7 +133,7 @@ fn cluster(profiles: &[&str]) -> Value {
             (option.to_string(), if kind.list { one_or_more(&one) } else { one })
         })
         .collect();
-    let each = |what: &str| json!({ "type": "array", "items": { "$ref": format!("#/$defs/{what}") } });
+    let each = |what: &str| json!({ "type": ["array", "null"], "items": { "$ref": format!("#/$defs/{what}") } });
     json!({
         "type": "object",
         "required": ["network", "profile", "groups"],
@@ -143,22 +146,22 @@ fn cluster(profiles: &[&str]) -> Value {
             },
             "rancher_version": {
                 "type": "string",
-                "pattern": "^[0-9]+(\\.[0-9]+)*$",
+                "pattern": "^v?[0-9]+\\.[0-9]+(\\.[0-9]+)?$",
                 "description": "In quotes: picks the profile's version; the newest unless written.",
             },
             "rancher": { "type": "string", "description": "The cluster whose Rancher manages this one." },
             "options": {
-                "type": "object",
+                "type": ["object", "null"],
                 "additionalProperties": false,
                 "properties": options,
                 "description": "Facts that turn rows of the profile on or off.",
             },
             "values": {
-                "type": "object",
+                "type": ["object", "null"],
                 "description": "Ports for symbols of the profile: `{ auth_provider_port: 636 }`.",
             },
             "cidrs": {
-                "type": "object",
+                "type": ["object", "null"],
                 "additionalProperties": texts(),
                 "description": "Ranges that rows may name: pod, service, cluster.",
             },
@@ -166,8 +169,15 @@ fn cluster(profiles: &[&str]) -> Value {
                 "enum": ["open", "strict"],
                 "description": "open: outbound is not narrowed; strict: every connection also needs an outbound rule.",
             },
-            "groups": about(by_name("group"), "Node groups: nodes that play the same roles and share one security group."),
-            "peers": about(by_name("peer"), "Parties outside the clusters; these win over the file's."),
+            "groups": with(
+                by_name("name", "group"),
+                json!({
+                    "type": "object",
+                    "minProperties": 1,
+                    "description": "Node groups: nodes that play the same roles and share one security group.",
+                }),
+            ),
+            "peers": about(by_name("peer-name", "peer"), "Parties outside the clusters; these win over the file's."),
             "rules": about(each("rule"), "What this cluster needs beyond its profile."),
             "waive": about(each("waiver"), "Rows that are not opened, and guards that are set aside."),
             "narrow": about(each("narrowing"), "Rows whose sources are replaced by others."),
@@ -207,9 +217,9 @@ fn group() -> Value {
 }
 
 fn peer() -> Value {
-    let text = json!({ "type": "string", "minLength": 1 });
+    let text = json!({ "$ref": "#/$defs/text" });
     let properties = json!({
-        "cidrs": about(texts(), "Address ranges."),
+        "cidrs": about(some_texts(), "Address ranges."),
         "cidrs_file": about(text.clone(), "A file of ranges, one a line."),
         "security_group": about(text.clone(), "Another security group, by name or id."),
         "account": about(text.clone(), "The other account, beside `security_group`."),
@@ -232,17 +242,24 @@ fn exception<const N: usize>(required: &[&str], own: [(&str, Value); N]) -> Valu
     json!({ "type": "object", "required": required, "additionalProperties": false, "properties": properties })
 }
 
-/// A list of texts; one stands for a list of one.
+/// A list of texts, which may be empty or nothing at all; one stands for a list of one.
 fn texts() -> Value {
     json!({ "$ref": "#/$defs/texts" })
 }
 
-fn one_or_more(one: &Value) -> Value {
-    json!({ "anyOf": [one, { "type": "array", "items": one }] })
+/// A list of at least one text; one stands for a list of one.
+fn some_texts() -> Value {
+    json!({ "$ref": "#/$defs/some-texts" })
 }
 
-fn by_name(what: &str) -> Value {
-    json!({ "type": "object", "propertyNames": { "$ref": "#/$defs/name" }, "additionalProperties": { "$ref": format!("#/$defs/{what}") } })
+fn one_or_more(one: &Value) -> Value {
+    json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
+}
+
+/// Things by their names; nothing at all stands for none.
+fn by_name(name: &str, what: &str) -> Value {
+    let of = |definition: &str| json!({ "$ref": format!("#/$defs/{definition}") });
+    json!({ "type": ["object", "null"], "propertyNames": of(name), "additionalProperties": of(what) })
 }
 
 fn about(schema: Value, description: &str) -> Value {

@@ -36,7 +36,9 @@ pub struct Version {
 impl Version {
     /// Reads `2.4`, `v2.4.3`; `None` when it is none.
     pub fn parse(text: &str) -> Option<Self> {
-        let parts: Vec<u32> = text.trim_start_matches('v').split('.').map(|p| p.parse().ok()).collect::<Option<_>>()?;
+        let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok()).flatten();
+        let parts = text.strip_prefix('v').unwrap_or(text).split('.').map(number);
+        let parts: Vec<u32> = parts.collect::<Option<_>>()?;
         match parts[..] {
             [major, minor] => Some(Self { major, minor, patch: 0 }),
             [major, minor, patch] => Some(Self { major, minor, patch }),
@@ -538,6 +540,17 @@ mod tests {
         assert!(range("").reaches_end_of(&range("")));
         assert!(!range("<2.5").reaches_end_of(&range(">=2.0 <2.6")));
         assert!(!range("<2.6").reaches_end_of(&range(">=2.0")));
+    }
+
+    #[test]
+    fn a_version_is_two_or_three_numbers() {
+        let read = |text| Version::parse(text).map(|version| version.to_string());
+        for (text, version) in [("2.4", "2.4"), ("v2.4", "2.4"), ("2.4.8", "2.4.8"), ("2.10.0", "2.10")] {
+            assert_eq!(read(text).as_deref(), Some(version));
+        }
+        for bad in ["", "v", "2", "2.", "2.4.8.1", "vv2.4", "+2.4", "2.4-rc1", "2.99999999999", "latest"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 
     #[test]
