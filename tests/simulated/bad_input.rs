@@ -122,6 +122,30 @@ fn a_key_twice() {
 }
 
 #[test]
+fn a_section_twice() {
+    let text = with_rule("from: home, to: all, allow: [9797/tcp], why: x")
+        + "peers:\n  office: { cidrs: [192.0.2.0/24] }\n«peers:\n  home: { cidrs: [198.51.100.0/24] }\n";
+    assert_refused(&text, "the key `peers` stands here twice", "put what is below both under one of them");
+    let ran = scene(&text.replace('«', "")).run(&["validate"]).exits(1);
+    assert!(!ran.stderr.contains("`home`"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_tab_as_indentation() {
+    let text = changed("    network: lab", "«\tnetwork: lab");
+    assert_refused(&text, "a tab stands in the indentation", "YAML indents with spaces");
+}
+
+#[test]
+fn a_comma_in_a_text_without_quotes() {
+    assert_refused(
+        &with_rule("from: 192.0.2.0/24, to: all, allow: [9797/tcp], why: metrics, «read by the office"),
+        "unknown key: `read by the office`",
+        "write `why: \"metrics, read by the office\"` for one text",
+    );
+}
+
+#[test]
 fn a_version_without_quotes() {
     assert_refused(&changed("\"2.4\"", "«2.4"), "must be a quoted text", "write \"2.4\"");
 }
@@ -194,8 +218,9 @@ fn assert_state_refused(state: &str, parts: &[&str]) {
 
 #[test]
 fn a_state_file_that_is_no_json() {
-    assert_state_refused("{ \"version\": 1,\n  \"groups\": [ }", &["line 2, column 15"]);
-    assert_state_refused("", &["line 1"]);
+    let way_out = "correct it (docs/simulated.md has the keys)";
+    assert_state_refused("{ \"version\": 1,\n  \"groups\": [ }", &["line 2, column 15", way_out]);
+    assert_state_refused("", &["line 1", way_out]);
 }
 
 #[test]
@@ -223,7 +248,7 @@ fn a_state_file_with_escape_sequences_in_a_description() {
 #[test]
 fn a_state_file_whose_folder_is_not_there() {
     let scene = scene(&NODES.replace("cloud.json", "nowhere/cloud.json"));
-    scene.run(&["plan"]).exits(1).complains("nowhere");
+    scene.run(&["plan"]).exits(1).complains("nowhere").complains("its folder must exist");
 }
 
 // What a terminal would carry out.

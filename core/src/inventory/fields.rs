@@ -1,5 +1,6 @@
 //! Nodes become typed values; what is missing, left over or of another type is reported.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 
 use super::problem::Code;
@@ -209,21 +210,37 @@ impl<'a> Fields<'a> {
     /// Reports the keys that nobody asked for, but for those that are ignored.
     pub fn finish_but(self, ignored: impl Fn(&str) -> bool) {
         let Value::Map(entries) = &self.node.value else { return };
-        for (key, _) in entries {
-            if !self.known.contains(&key.text.as_str()) && !ignored(&key.text) {
-                let finding = key.place.error(Code::UnknownKey, format!("unknown key: `{}`", shortened(&key.text)));
-                self.report.add(finding.maybe_help(suggestion(&key.text, self.known.iter().copied())));
+        let is_unknown = |key: &Key| !self.known.contains(&key.text.as_str()) && !ignored(&key.text);
+        for (at, (key, _)) in entries.iter().enumerate().filter(|(_, (key, _))| is_unknown(key)) {
+            let (before, here) = entries.split_at(at);
+            if key.alone && before.last().is_some_and(|(before, _)| before.alone && is_unknown(before)) {
+                // Told with the first of them.
+                continue;
             }
+            let finding = key.place.error(Code::UnknownKey, format!("unknown key: `{}`", shortened(&key.text)));
+            let help = cut_at_comma(before, here);
+            self.report.add(finding.maybe_help(help.or_else(|| suggestion(&key.text, self.known.iter().copied()))));
         }
     }
+}
+
+/// What to write where keys that stand alone are the rest of the value before them: `{ why: one, two }`.
+fn cut_at_comma(before: &[(Key, Node)], here: &[(Key, Node)]) -> Option<String> {
+    let (key, value) = before.last()?;
+    let rest = here.iter().map(|(key, _)| key).take_while(|key| key.alone).map(|key| key.text.as_str());
+    let parts: Vec<&str> = std::iter::once(value.written()?).chain(rest).collect();
+    let (key, text) = (&key.text, shortened(&parts.join(", ")));
+    let help = format!("a comma ends a value: write `{key}: \"{text}\"` for one text, `{key}: [{text}]` for several");
+    (parts.len() > 1).then_some(help)
 }
 
 /// Words, sorted, that fit on a line of help.
 const LISTED: usize = 16;
 
-/// What may have been meant: the nearest of the known words, or all of them where they are few.
+/// What may have been meant: the nearest of the known words, or all of them where they are few, each once.
 pub fn suggestion<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
-    let known: Vec<&str> = known.into_iter().collect();
+    let mut told = HashSet::new();
+    let known: Vec<&str> = known.into_iter().filter(|word| told.insert(*word)).collect();
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
     }
@@ -266,6 +283,11 @@ mod tests {
         assert_eq!(nearest("K3S_Server", words), Some("k3s-server"));
         assert_eq!(nearest("control-plane", words), Some("controlplane"));
         assert_eq!(nearest("database", words), None);
+    }
+
+    #[test]
+    fn a_word_that_stands_twice_is_told_once() {
+        assert_eq!(suggestion("zzz", ["b", "a", "b"]).as_deref(), Some("known: b, a"));
     }
 
     #[test]

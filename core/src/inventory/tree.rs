@@ -1,6 +1,6 @@
 //! YAML text becomes a tree in which every node knows where it stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
@@ -35,9 +35,23 @@ pub(crate) enum Value {
 pub(crate) struct Key {
     pub text: String,
     pub place: Place,
+    /// It stands in braces without colon and value: what becomes of `two` in `{ why: one, two }`.
+    pub alone: bool,
 }
 
 impl Node {
+    /// Takes over what stands under a second key of the same name, where both are mappings, so that its names are known.
+    fn join(&mut self, second: Self) {
+        match (&mut self.value, second.value) {
+            (first @ Value::Empty, second) => *first = second,
+            (Value::Map(first), Value::Map(second)) => {
+                let known: HashSet<String> = first.iter().map(|(key, _)| key.text.clone()).collect();
+                first.extend(second.into_iter().filter(|(key, _)| !known.contains(&key.text)));
+            }
+            _ => {}
+        }
+    }
+
     /// Whether both say the same; the order of a mapping's keys says nothing.
     pub fn same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
@@ -145,10 +159,28 @@ fn syntax_error(error: &Error, source: usize, text: &str) -> Finding {
         Error::MultipleDocuments { .. } => place
             .error(Code::Syntax, "a second YAML document starts here")
             .help("give each document its own file: `--inventory` may be given many times"),
+        Error::ExternalMessage { msg, .. } if msg.contains("tab") => {
+            let (start, end) = indenting_tab(text, start).map_or((start, end), |tab| (tab, tab + 1));
+            let place = Place { start, end, ..place };
+            place
+                .error(Code::Syntax, "a tab stands in the indentation")
+                .help("YAML indents with spaces: write them instead")
+        }
         other => place
             .error(Code::Syntax, format!("not YAML: {}", UserMessageFormatter.format_message(other)))
             .help("look at quotes, brackets and indentation just before this place; is the file an inventory at all?"),
     }
+}
+
+/// The first tab before the text of a line, in the line of `start` or below.
+fn indenting_tab(text: &str, start: usize) -> Option<usize> {
+    let mut at = text[..start].rfind('\n').map_or(0, |end| end + 1);
+    text[at..].split_inclusive('\n').find_map(|line| {
+        let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+        let tab = line[..blank].find('\t').filter(|_| !line.trim().is_empty()).map(|tab| at + tab);
+        at += line.len();
+        tab
+    })
 }
 
 fn innermost(error: &Error) -> &Error {
@@ -278,6 +310,7 @@ impl Builder<'_> {
 
     fn map(&self, entries: Vec<(Spanned<Raw>, Spanned<Raw>)>, path: &Path) -> Vec<(Key, Node)> {
         let mut firsts: HashMap<String, usize> = HashMap::with_capacity(entries.len());
+        let mut joined: HashSet<usize> = HashSet::new();
         let mut map: Vec<(Key, Node)> = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let (start, end) = extent(&first_place(&key), self.text);
@@ -292,14 +325,21 @@ impl Builder<'_> {
                 }
             };
             let place = Place { path: path.key(&text), ..place };
-            if let Some((first, _)) = firsts.get(&text).and_then(|index| map.get(*index)) {
-                let finding = place.error(Code::DuplicateKey, format!("the key `{text}` stands here twice"));
-                self.report.add(finding.also(&first.place, "first").help("remove one of the two"));
-                continue;
-            }
-            firsts.insert(text.clone(), map.len());
+            let alone = matches!(value.value, Raw::Empty) && self.text[end..].trim_start().starts_with([',', '}']);
             let node = self.node(value, &place, place.path.clone());
-            map.push((Key { text, place }, node));
+            let index = *firsts.entry(text.clone()).or_insert(map.len());
+            let Some((first, of_first)) = map.get_mut(index) else {
+                map.push((Key { text, place, alone }, node));
+                continue;
+            };
+            let finding = place.error(Code::DuplicateKey, format!("the key `{text}` stands here twice"));
+            let sections = matches!((&of_first.value, &node.value), (Value::Map(_), Value::Map(_)));
+            let help = if sections { "put what is below both under one of them" } else { "remove one of the two" };
+            self.report.add(finding.also(&first.place, "first").help(help));
+            // Once: what stands there many times over takes no more than its length.
+            if joined.insert(index) {
+                of_first.join(node);
+            }
         }
         map
     }

@@ -6,11 +6,44 @@ use super::*;
 
 #[test]
 fn a_tab_as_indentation() {
+    for text in [
+        "version: 1\npeers:\n«\t»office: 1\n",
+        "version: 1\npeers:\n  office:\n  «\t»tag: x\n",
+        "version: 1\nclusters: {\n«\t»prod: }\n",
+        "version: 1\nowner: platform\n\n  \n«\t»trusted: []\n",
+        "version: 1\ntrusted:\n«\t»- 10.0.0.0/8\n",
+    ] {
+        check_file(text, "a tab stands in the indentation", "YAML indents with spaces");
+    }
+}
+
+#[test]
+fn a_tab_elsewhere() {
+    assert!(read(WHOLE.replacen("owner: platform", "owner:\tplatform\t# us", 1)).is_ok());
     check_file(
-        "version: 1\npeers:\n\t«o»ffice: 1\n",
-        "not YAML: tabs disallowed within this context (block indentation)",
-        "indentation",
+        "version: 1\ntrusted:\n-\t«-» 10.0.0.0/8\n",
+        "not YAML: '-' must be followed by a valid YAML whitespace",
+        "quotes, brackets and indentation",
     );
+}
+
+#[test]
+fn a_comma_in_a_text_without_quotes() {
+    check_error(
+        "why: node-exporter,",
+        "why: node-exporter, «metrics of nodes», and more,",
+        "unknown key: `metrics of nodes`",
+        "write `why: \"node-exporter, metrics of nodes, and more\"` for one text",
+    );
+    check_error(
+        "{ tag: bastion }",
+        "{ cidrs: 10.0.0.0/8, «192.168.0.0/16» }",
+        "unknown key: `192.168.0.0/16`",
+        "`cidrs: [10.0.0.0/8, 192.168.0.0/16]` for several",
+    );
+    // Where a key is meant, the nearest is told.
+    check_error("{ tag: bastion }", "{ tag: bastion, «tagg»: x }", "unknown key: `tagg`", "did you mean `tag`?");
+    check_error("{ tag: bastion }", "{ cidrs: [10.0.0.0/8], «tagg» }", "unknown key: `tagg`", "did you mean `tag`?");
 }
 
 #[test]
@@ -65,6 +98,15 @@ fn a_key_twice() {
         "the key `egress` stands here twice",
         "remove one of the two",
     );
+}
+
+#[test]
+fn a_section_twice() {
+    // What the second defines is known all the same: there is one error.
+    let second = "«peers»:\n  sales: { cidrs: [198.51.100.0/24] }\n";
+    let text = changed("x-anything: ignored, so that YAML anchors can live there\n", second);
+    let text = text.replacen("from: monitoring, to", "from: sales, to", 1);
+    check_file(&text, "the key `peers` stands here twice", "put what is below both under one of them");
 }
 
 #[test]
