@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use rsgsync_core::plan::Shard;
 
@@ -31,6 +32,17 @@ pub struct Cli {
     pub global: Global,
 }
 
+impl Cli {
+    /// Reads the command line; errors also where help is asked for.
+    pub fn read() -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let mut cli = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        cli.global.names_inventory = matches.value_source("inventory") == Some(ValueSource::CommandLine);
+        Ok(cli)
+    }
+}
+
 /// The inventory that is read when none is named.
 pub const DEFAULT_INVENTORY: &str = "cluster.yaml";
 
@@ -47,6 +59,9 @@ pub struct Global {
         default_value = DEFAULT_INVENTORY
     )]
     pub inventory: Vec<PathBuf>,
+    /// Whether `inventory` is from the command line, not from the environment or by default.
+    #[arg(skip)]
+    pub names_inventory: bool,
     /// How reports are printed
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -18,8 +18,6 @@ mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Cli, Colour, Command, Format};
 use commands::{Context, Exit};
 use console::Console;
@@ -27,7 +25,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     complete::answer();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return usage::told(error).into(),
     };

@@ -22,6 +22,10 @@ use crate::running::{ask, can_ask, carry, declined, unconfirmed};
 pub async fn run(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
     refuse_no_digest(args)?;
     match &args.plan {
+        Some(_) if context.global.names_inventory => Err(Failure::new(
+            "PLAN and --inventory don't go together",
+            "a saved plan needs no inventory: leave --inventory out, or leave PLAN out to plan anew",
+        )),
         Some(file) => apply_saved(context, args, file).await,
         None => apply_inventory(context, args).await,
     }

@@ -53,6 +53,21 @@ fn what_was_saved_is_carried_out_and_needs_no_inventory() {
 }
 
 #[test]
+fn an_inventory_beside_a_saved_plan_is_refused_on_the_command_line_only() {
+    let mut scene = scene(PROD);
+    saved(&scene);
+    for arguments in
+        [&["apply", "plan.json", "-i", "put-away.yaml"][..], &["-i", "put-away.yaml", "apply", "plan.json"]]
+    {
+        let ran = scene.run(arguments).exits(1).complains("PLAN and --inventory don't go together");
+        assert!(ran.stderr.contains("a saved plan needs no inventory"), "{}", ran.stderr);
+        assert_eq!(calls(&ran), [""; 0]);
+    }
+    scene.set("RSGSYNC_INVENTORY", "nowhere.yaml");
+    scene.run(&["apply", "plan.json"]).exits(0).says("the plan is carried out");
+}
+
+#[test]
 fn a_plan_that_is_carried_out_already_makes_no_call_that_writes() {
     let scene = scene(PROD);
     saved(&scene);
