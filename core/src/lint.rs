@@ -25,7 +25,7 @@ static WATCHED: LazyLock<Vec<Guard>> =
 /// Something doubtful.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Lint {
-    /// What sort it is: `unused-peer`, `no-effect`, `expires-soon`, `wide`, or the name of traffic that is watched.
+    /// What sort it is: `no-clusters`, `unused-peer`, `no-effect`, `expires-soon`, `wide`, or the name of traffic that is watched.
     pub code: Arc<str>,
     /// Whose; `None`: the whole inventory's.
     pub cluster: Option<ClusterName>,
@@ -38,6 +38,7 @@ pub struct Lint {
 /// What is doubtful about an inventory, sorted by cluster. `flows`, `desired` and `verdict` are what was worked out from it.
 pub fn lint(inventory: &Inventory, flows: &Flows, desired: &Desired, verdict: &Verdict, today: Date) -> Vec<Lint> {
     let mut lints = BTreeSet::new();
+    lints.extend(no_clusters(inventory));
     lints.extend(unused_peers(inventory, flows));
     lints.extend(without_effect(inventory, verdict, today));
     lints.extend(inventory.clusters.values().flat_map(|cluster| expiring(cluster, today)));
@@ -45,6 +46,16 @@ pub fn lint(inventory: &Inventory, flows: &Flows, desired: &Desired, verdict: &V
     let mut lints: Vec<Lint> = lints.into_iter().collect();
     lints.sort_by(|a, b| (&a.cluster, &a.code, &a.message).cmp(&(&b.cluster, &b.code, &b.message)));
     lints
+}
+
+/// Networks in which nothing is wanted: right when a fleet was taken down, a slip when a file was forgotten.
+fn no_clusters(inventory: &Inventory) -> Option<Lint> {
+    inventory.clusters.is_empty().then(|| Lint {
+        code: "no-clusters".into(),
+        cluster: None,
+        message: "no clusters: nothing is asked for in any network".to_owned(),
+        help: "name them under `clusters:`, or all files of the inventory with --inventory".to_owned(),
+    })
 }
 
 /// Peers that no connection comes from or goes to, and that no exception names.

@@ -22,6 +22,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
     wish.refuse_guarded()?;
     let unopened: Vec<_> = wish.flows.unopened.iter().chain(&wish.desired.unopened).cloned().collect();
     let lints = lint(&wish.inventory, &wish.flows, &wish.desired, &wish.verdict, context.today);
+    let fails_strict = fails_strict(unopened.len(), warnings.len());
     let groups: usize = wish.inventory.clusters.values().map(|c| c.groups.len()).sum();
     let report = match context.global.format {
         Format::Json => {
@@ -29,6 +30,7 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
             let value = serde_json::json!({
                 "version": 1,
                 "valid": true,
+                "fails_strict": fails_strict,
                 "clusters": wish.inventory.clusters.len(),
                 "groups": groups,
                 "flows": wish.flows.flows.len(),
@@ -43,7 +45,11 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
         Format::Text | Format::Markdown | Format::Html | Format::Chat => {
             let clusters = count(wish.inventory.clusters.len(), "cluster");
             let flows = count(wish.flows.flows.len(), "required flow");
-            let mut out = format!("valid: {clusters}, {}, {flows}\n", count(groups, "group"));
+            let mut out = match fails_strict.as_slice() {
+                [_, ..] if args.strict => format!("fails --strict ({}), otherwise valid", fails_strict.join(", ")),
+                _ => "valid".to_owned(),
+            };
+            out.push_str(&format!(": {clusters}, {}, {flows}\n", count(groups, "group")));
             out.push_str(&text::unopened(&unopened));
             out.push_str(&text::without_members(&wish.flows.without_members));
             for Lint { cluster, code, message, help } in &lints {
@@ -55,15 +61,20 @@ pub fn run(context: &Context<'_>, args: &ValidateArgs) -> Result<Exit, Failure> 
         }
     };
     print(&report)?;
-    if !args.strict || (warnings.is_empty() && unopened.is_empty()) {
+    if !args.strict || fails_strict.is_empty() {
         return Ok(Exit::Done);
     }
-    let entries = match unopened.len() {
+    let why = fails_strict.join(", ");
+    Err(Failure::new(format!("strict: {why}"), "each is named above, with what to do"))
+}
+
+/// Why `--strict` refuses what is valid without it: `2 entries not opened`, `1 warning`.
+fn fails_strict(unopened: usize, warnings: usize) -> Vec<String> {
+    let entries = match unopened {
         0 => None,
         1 => Some("1 entry not opened".to_owned()),
         n => Some(format!("{n} entries not opened")),
     };
-    let warnings = (!warnings.is_empty()).then(|| count(warnings.len(), "warning"));
-    let why = entries.into_iter().chain(warnings).collect::<Vec<_>>().join(", ");
-    Err(Failure::new(format!("strict: {why}"), "each is named above, with what to do"))
+    let warnings = (warnings > 0).then(|| count(warnings, "warning"));
+    entries.into_iter().chain(warnings).collect()
 }

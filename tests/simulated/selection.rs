@@ -138,7 +138,15 @@ fn validate_strict_fails_on_rows_that_are_not_opened() {
     let without = PROD.replace("  kube-api-clients: { cidrs: [203.0.113.0/24] }\n", "");
     let scene = scene(&without);
     scene.run(&["validate"]).exits(0).says("kube-api-clients");
-    scene.run(&["validate", "--strict"]).exits(1).says("kube-api-clients").complains("error: strict: ");
+    let strict = scene.run(&["validate", "--strict"]).exits(1).says("kube-api-clients").complains("error: strict: ");
+    let told = strict.stderr.split_once("error: strict: ").unwrap().1.lines().next().unwrap();
+    assert!(told.ends_with(" not opened"), "{told}");
+    let head = format!("fails --strict ({told}), otherwise valid: 1 cluster, 3 groups, ");
+    assert!(strict.stdout.starts_with(&head), "{}", strict.stdout);
+    for arguments in [&["validate", "--format", "json"][..], &["validate", "--strict", "--format", "json"]] {
+        let report: serde_json::Value = serde_json::from_str(&scene.run(arguments).stdout).unwrap();
+        assert_eq!((&report["valid"], &report["fails_strict"]), (&true.into(), &serde_json::json!([told])));
+    }
     // They change no other exit code.
     scene.run(&["apply"]).exits(0);
     scene.run(&["drift"]).exits(0);
@@ -154,7 +162,27 @@ fn validate_strict_fails_on_warnings() {
 
 #[test]
 fn validate_strict_accepts_what_leaves_nothing_open() {
-    scene(NODES).run(&["validate", "--strict"]).exits(0);
+    let scene = scene(NODES);
+    scene.run(&["validate", "--strict"]).exits(0).says("valid: 1 cluster, 1 group");
+    let report = scene.run(&["validate", "--format", "json"]).exits(0).json();
+    assert_eq!(report["fails_strict"], serde_json::json!([]));
+}
+
+#[test]
+fn validate_tells_of_an_inventory_without_clusters() {
+    let text = "version: 1\nnetworks: { lab: { simulated: { state: cloud.json } } }\n";
+    scene(text).run(&["validate", "--strict"]).exits(0).says("[no-clusters]").says("name them under `clusters:`");
+}
+
+#[test]
+fn an_option_that_is_missing_is_told_with_its_words() {
+    let scene = scene(&PROD.replace(", nodeport_services: false", ""));
+    scene.run(&["validate"]).exits(0).says("option not set: add options.nodeport_services (true or false)\n");
+    let rancher = "    profile: rancher-server-k3s\n    options: { cni: flannel, cni_backend: vxlan }\n    rancher_version: \"2.4\"\n    \
+                   groups: { server: { roles: [rancher-server, k3s-server] } }\n";
+    let (head, _) = PROD.split_once("    profile:").unwrap();
+    scene.write("cluster.yaml", head.to_owned() + rancher);
+    scene.run(&["validate"]).exits(0).says("options.provisioner (node-driver, custom, hosted, imported)");
 }
 
 #[test]

@@ -27,6 +27,14 @@ fn the_file_of_what_is_watched_is_right() {
 }
 
 #[test]
+fn an_inventory_without_clusters_asks_for_nothing() {
+    let mut inventory = ec2();
+    assert_eq!(messages(&inventory, "no-clusters"), [""; 0]);
+    inventory.clusters.clear();
+    assert_eq!(messages(&inventory, "no-clusters").len(), 1);
+}
+
+#[test]
 fn ssh_and_nodeports_of_the_ec2_group_are_open_to_the_world() {
     // Rancher's own table: 22, and NodePorts for tcp and udp, from any address.
     let inventory = ec2();

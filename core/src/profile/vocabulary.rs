@@ -62,6 +62,11 @@ pub struct OptionKind {
 }
 
 impl OptionKind {
+    /// What may be written, for people: `true or false`, `external_lb, rancher`.
+    pub fn choices(&self) -> String {
+        if self.words.is_empty() { "true or false".to_owned() } else { self.words.join(", ") }
+    }
+
     fn allows(&self, value: &OptionValue) -> bool {
         match value {
             OptionValue::Bool(_) => self.words.is_empty(),

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use rsgsync_core::diff::Fate;
 use rsgsync_core::flow::{End, Flow, Unopened, Why, WithoutMembers};
 use rsgsync_core::packets::TrafficSet;
 use rsgsync_core::plan::{Orphan, Plan, Prune};
+use rsgsync_core::profile::Vocabulary;
 use rsgsync_core::traffic::Traffic;
 
 use super::rule::{peer, way};
@@ -108,7 +110,12 @@ pub fn not_opened(out: &mut String, rows: &[Unopened]) {
 pub fn way_out(why: &Why) -> String {
     match why {
         Why::PeerUndefined(peer) => format!("peer undefined: add peers.{peer}"),
-        Why::OptionNotSet(options) => format!("option not set: add options.{}", options.join(", options.")),
+        Why::OptionNotSet(options) => {
+            let kinds = &Vocabulary::shipped().options;
+            let choices = |option: &Arc<str>| kinds.get(option).map(|kind| format!(" ({})", kind.choices()));
+            let each = options.iter().map(|option| format!("{option}{}", choices(option).unwrap_or_default()));
+            format!("option not set: add options.{}", each.collect::<Vec<_>>().join(", options."))
+        }
         Why::PortWithoutValue(symbol) => format!("port without value: add values.{symbol}"),
         Why::NetworkRangeUnknown(net) => format!("range unknown: add cidrs.{net}"),
         Why::NoAddresses(cluster, group) => format!("other network: add addresses to {cluster}/{group}, or a link"),
