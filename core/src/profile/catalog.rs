@@ -134,6 +134,10 @@ impl Catalog {
 
     /// These profiles, too.
     pub(crate) fn with(&self, own: Vec<Draft>) -> Self {
+        if own.is_empty() {
+            // What was found before holds on.
+            return self.clone();
+        }
         let mut all = Self { entries: self.entries.clone(), found: Found::default() };
         for draft in own {
             let name = Arc::clone(&draft.profile.name);
