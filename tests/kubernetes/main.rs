@@ -194,7 +194,7 @@ fn k3s_with_rancher_is_a_rancher_server_of_the_version_of_its_image() {
 fn kubeadm_and_a_cluster_that_rancher_made_differ_by_their_labels() {
     let nodes = vec![node("m", "v1.32.0", &["control-plane"], "10.0.0.1"), node("w", "v1.32.0", &[], "10.0.0.2")];
     let scene = Server::new(nodes, vec![workload("kube-system", "cilium", "cilium")], Vec::new()).scene();
-    init(&scene).exits(0);
+    init(&scene).exits(0).says("kubeadm (kubelet v1.32.0; a guess");
     assert_has(
         &written(&scene),
         &["profile: kubeadm", "roles: [controlplane, etcd]", "roles: [worker]", "cni: cilium"],
@@ -234,6 +234,11 @@ fn a_refusal_says_what_the_server_said_and_writes_nothing() {
 fn a_hosted_cluster_without_rancher_has_no_table() {
     let scene = Server::new(vec![node("n", "v1.30.2-eks-1", &[], "10.0.0.1")], Vec::new(), Vec::new()).scene();
     init(&scene).exits(1).complains("no table of ports is for Amazon EKS").complains("--profile");
+    // Its kubelets' versions are those of Kubernetes itself.
+    let mut node = node("n", "v1.30.2", &[], "10.0.0.1");
+    node["metadata"]["labels"]["kubernetes.azure.com/cluster"] = json!("MC_group_name_westeurope");
+    let scene = Server::new(vec![node], Vec::new(), Vec::new()).scene();
+    init(&scene).exits(1).complains("no table of ports is for Azure Kubernetes Service").complains("--profile");
 }
 
 #[test]

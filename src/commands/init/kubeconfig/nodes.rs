@@ -17,56 +17,68 @@ const ROLE_LABEL: &str = "node-role.kubernetes.io/";
 const RANCHER: (&str, &str) = ("cattle-system", "rancher");
 const AGENT: (&str, &str) = ("cattle-system", "cattle-cluster-agent");
 
-/// A distribution, how its kubelets call themselves, and the profiles of its clusters.
+/// A distribution, and the profiles of its clusters.
 struct Distribution {
     word: &'static str,
-    /// Its kubelets' versions have this in them; the last has none.
-    kubelet: &'static str,
     server: &'static [&'static str],
     agent: &'static [&'static str],
     /// By itself, with a Rancher server on it, managed by one.
     profiles: [Option<&'static str>; 3],
 }
 
-const DISTRIBUTIONS: [Distribution; 7] = [
-    Distribution {
-        word: "RKE2",
-        kubelet: "+rke2",
-        server: &["rke2-server"],
-        agent: &["rke2-agent"],
-        profiles: [Some("rke2"), Some("rancher-server-rke2"), Some("downstream-rke2")],
-    },
-    Distribution {
-        word: "K3s",
-        kubelet: "+k3s",
-        server: &["k3s-server"],
-        agent: &["k3s-agent"],
-        profiles: [Some("k3s"), Some("rancher-server-k3s"), Some("downstream-k3s")],
-    },
-    hosted("Amazon EKS", "-eks-"),
-    hosted("Google Kubernetes Engine", "-gke."),
-    hosted("Azure Kubernetes Service", "-aks"),
-    // RKE labels each node with exactly its roles; see `of`.
-    Distribution {
-        word: "RKE",
-        kubelet: "",
-        server: &[],
-        agent: &["worker"],
-        profiles: [Some("rke-roles"), Some("rancher-server-rke"), Some("downstream-custom-nodes")],
-    },
-    // Its etcd runs on the control plane's nodes unless it is told of another.
-    Distribution {
-        word: "kubeadm",
-        kubelet: "",
-        server: &["controlplane", "etcd"],
-        agent: &["worker"],
-        profiles: [Some("kubeadm"), None, None],
-    },
+/// What tells a distribution's nodes from others.
+enum Sign {
+    /// Their kubelets' versions have this in them.
+    Kubelet(&'static str),
+    /// They have this label.
+    Label(&'static str),
+}
+
+static SIGNED: [(Sign, Distribution); 6] = [
+    (
+        Sign::Kubelet("+rke2"),
+        Distribution {
+            word: "RKE2",
+            server: &["rke2-server"],
+            agent: &["rke2-agent"],
+            profiles: [Some("rke2"), Some("rancher-server-rke2"), Some("downstream-rke2")],
+        },
+    ),
+    (
+        Sign::Kubelet("+k3s"),
+        Distribution {
+            word: "K3s",
+            server: &["k3s-server"],
+            agent: &["k3s-agent"],
+            profiles: [Some("k3s"), Some("rancher-server-k3s"), Some("downstream-k3s")],
+        },
+    ),
+    (Sign::Kubelet("-eks-"), hosted("Amazon EKS")),
+    (Sign::Kubelet("-gke."), hosted("Google Kubernetes Engine")),
+    // Its kubelets' versions are plain. Source: Azure's page "Use labels in an AKS cluster", reserved system labels.
+    (Sign::Label("kubernetes.azure.com/cluster"), hosted("Azure Kubernetes Service")),
+    // RKE labels each node with exactly its roles, and writes `controlplane` without the hyphen that all others have.
+    (
+        Sign::Label("node-role.kubernetes.io/controlplane"),
+        Distribution {
+            word: "RKE",
+            server: &[],
+            agent: &["worker"],
+            profiles: [Some("rke-roles"), Some("rancher-server-rke"), Some("downstream-custom-nodes")],
+        },
+    ),
 ];
 
-const fn hosted(word: &'static str, kubelet: &'static str) -> Distribution {
-    let profiles = [None, None, Some("downstream-hosted")];
-    Distribution { word, kubelet, server: &["worker"], agent: &["worker"], profiles }
+/// What has no sign is taken for it. Its etcd runs on the control plane's nodes unless it is told of another.
+static KUBEADM: Distribution = Distribution {
+    word: "kubeadm",
+    server: &["controlplane", "etcd"],
+    agent: &["worker"],
+    profiles: [Some("kubeadm"), None, None],
+};
+
+const fn hosted(word: &'static str) -> Distribution {
+    Distribution { word, server: &["worker"], agent: &["worker"], profiles: [None, None, Some("downstream-hosted")] }
 }
 
 /// Names of daemon sets and deployments, and what they say.
@@ -93,7 +105,7 @@ const WORKLOADS: [(&str, &str, &str); 16] = [
 pub struct Seen {
     /// For people.
     pub distribution: String,
-    of: Option<&'static Distribution>,
+    of: &'static Distribution,
     /// The version of the Rancher server that runs on it.
     pub rancher: Option<String>,
     runs_rancher: bool,
@@ -114,17 +126,14 @@ struct Nodes {
 
 /// Translates what an API server answered.
 pub fn seen(answers: &Answers) -> Seen {
-    let versions: BTreeSet<&str> =
-        answers.nodes.iter().map(|node| node.status.node_info.kubelet_version.as_str()).collect();
-    let of = of(&answers.nodes);
+    let (of, known_by) = of(&answers.nodes);
     let find = |(namespace, name): (&str, &str)| {
         answers.deployments.iter().find(|d| d.metadata.namespace == namespace && d.metadata.name == name)
     };
     let rancher = find(RANCHER);
     let tag = rancher.and_then(|deployment| deployment.images().find_map(tag)).map(str::to_owned);
-    let shown: Vec<&str> = versions.into_iter().collect();
     let mut seen = Seen {
-        distribution: format!("{} (kubelet {})", of.map_or("an unknown distribution", |d| d.word), shown.join(", ")),
+        distribution: format!("{} ({known_by})", of.word),
         of,
         rancher: tag,
         runs_rancher: rancher.is_some(),
@@ -146,13 +155,19 @@ fn tag(image: &str) -> Option<&str> {
     tag.strip_prefix('v')
 }
 
-fn of(nodes: &[Node]) -> Option<&'static Distribution> {
-    let has = |word: &str| nodes.iter().any(|node| node.status.node_info.kubelet_version.contains(word));
-    // RKE writes `controlplane` without the hyphen that kubeadm and all others have.
-    let rke = nodes.iter().any(|node| node.metadata.labels.contains_key(&format!("{ROLE_LABEL}controlplane")));
-    let by_labels = if rke { "RKE" } else { "kubeadm" };
-    let mut known = DISTRIBUTIONS.iter();
-    known.find(|d| if d.kubelet.is_empty() { d.word == by_labels } else { has(d.kubelet) })
+/// The distribution, and what says so.
+fn of(nodes: &[Node]) -> (&'static Distribution, String) {
+    let found = |sign: &Sign| match sign {
+        Sign::Kubelet(word) => nodes.iter().any(|node| node.status.node_info.kubelet_version.contains(word)),
+        Sign::Label(label) => nodes.iter().any(|node| node.metadata.labels.contains_key(*label)),
+    };
+    let kubelets: BTreeSet<&str> = nodes.iter().map(|node| node.status.node_info.kubelet_version.as_str()).collect();
+    let kubelets = kubelets.into_iter().collect::<Vec<_>>().join(", ");
+    match SIGNED.iter().find(|(sign, _)| found(sign)) {
+        Some((Sign::Kubelet(_), of)) => (of, format!("kubelet {kubelets}")),
+        Some((Sign::Label(label), of)) => (of, format!("kubelet {kubelets}, label {label}")),
+        None => (&KUBEADM, format!("kubelet {kubelets}; a guess, since the nodes don't say what they are")),
+    }
 }
 
 /// The roles that a node's labels say.
@@ -163,7 +178,7 @@ fn labels(node: &Node) -> BTreeSet<String> {
 
 impl Seen {
     fn add(&mut self, node: &Node) {
-        let Some(of) = self.of else { return };
+        let of = self.of;
         let labels = labels(node);
         let is = |words: &[&str]| words.iter().any(|word| labels.contains(*word));
         let mut roles: Vec<&'static str> = Vec::new();
@@ -223,7 +238,7 @@ impl Seen {
 
     /// The profile of such clusters, and why.
     pub fn profile(&self) -> Option<(&'static str, String)> {
-        let [alone, with_rancher, managed] = self.of?.profiles;
+        let [alone, with_rancher, managed] = self.of.profiles;
         let (name, why) = match (self.runs_rancher, self.managed) {
             (true, _) => (with_rancher?, format!("; {}/{} runs on it", RANCHER.0, RANCHER.1)),
             (false, true) => {
@@ -243,7 +258,7 @@ impl Seen {
             let Ok(name) = NodeGroupName::new(&text) else { continue };
             let Ok(group) = GroupName::new(&format!("{cluster}-{name}")) else { continue };
             // What a profile is about and no kubelet says, the servers are taken to be.
-            let is_server = self.of.is_some_and(|of| of.word == "RKE" || of.server == roles.as_slice());
+            let is_server = self.of.word == "RKE" || self.of.server == roles.as_slice();
             let needs = profile.needs.iter().filter(|_| is_server);
             let named = roles.iter().map(|role| Arc::from(*role));
             let mut all: Vec<Role> = Vec::new();
