@@ -41,6 +41,25 @@ const NAMES: [(u8, &str); 10] = [
     (UDPLITE, "udplite"),
 ];
 
+/// Names that clouds have beside those, sorted. Source: neutron-lib, `IP_PROTOCOL_MAP`.
+const NAMES_OF_CLOUDS: [(&str, u8); 15] = [
+    ("egp", 8),
+    ("gre", 47),
+    ("hopopt", 0),
+    ("igmp", 2),
+    ("ip", 0),
+    ("ipv6-encap", 41),
+    ("ipv6-frag", 44),
+    ("ipv6-icmp", ICMPV6),
+    ("ipv6-nonxt", 59),
+    ("ipv6-opts", 60),
+    ("ipv6-route", 43),
+    ("ospf", 89),
+    ("pgm", 113),
+    ("rsvp", 46),
+    ("vrrp", 112),
+];
+
 impl Protocol {
     /// Reads a name of the vocabulary (`tcp`, `icmpv6`, `esp`, `ipip`, `all` …), or a number 0–255, or `-1` for all.
     pub fn parse(word: &str) -> Option<Self> {
@@ -49,6 +68,13 @@ impl Protocol {
         }
         let by_name = NAMES.iter().find(|(_, name)| *name == word).map(|(number, _)| *number);
         by_name.or_else(|| word.parse().ok()).map(Self::Number)
+    }
+
+    /// Reads what a cloud may call a protocol, in any case: as [`Protocol::parse`], and also `ipv6-icmp`, `gre`, `vrrp` …
+    pub fn of_cloud(word: &str) -> Option<Self> {
+        let word = word.to_ascii_lowercase();
+        let by_name = NAMES_OF_CLOUDS.iter().find(|(name, _)| *name == word).map(|(_, number)| Self::Number(*number));
+        by_name.or_else(|| Self::parse(&word))
     }
 
     /// Whether ports mean something for this protocol: tcp, udp, dccp, sctp and udplite.
@@ -399,6 +425,15 @@ mod tests {
     fn ipip_is_protocol_four() {
         assert_eq!(Traffic::parse("ipip").map(|t| t.protocol()), Ok(Protocol::Number(4)));
         assert_eq!(Traffic::parse("proto/4"), Traffic::parse("ipip"));
+    }
+
+    #[test]
+    fn clouds_have_more_names_than_the_vocabulary() {
+        assert_eq!(Protocol::of_cloud("IPv6-ICMP"), Some(Protocol::Number(58)));
+        assert_eq!(Protocol::of_cloud("vrrp"), Some(Protocol::Number(112)));
+        assert_eq!(Protocol::of_cloud("TCP"), Protocol::parse("tcp"));
+        assert_eq!((Protocol::of_cloud("112"), Protocol::of_cloud("quux")), (Some(Protocol::Number(112)), None));
+        assert_eq!(Protocol::parse("vrrp"), None, "an inventory writes proto/112");
     }
 
     #[test]

@@ -5,35 +5,6 @@ use rsgsync_core::traffic::{ICMP, ICMPV6, PortRange, Protocol, TCP, Traffic, UDP
 
 use crate::wire::{EtherType, Says, Way};
 
-/// Neutron's names for protocols (neutron-lib, `IP_PROTOCOL_MAP`).
-const NAMES: [(&str, u8); 25] = [
-    ("ah", 51),
-    ("dccp", 33),
-    ("egp", 8),
-    ("esp", 50),
-    ("gre", 47),
-    ("hopopt", 0),
-    ("icmp", ICMP),
-    ("icmpv6", ICMPV6),
-    ("igmp", 2),
-    ("ip", 0),
-    ("ipip", 4),
-    ("ipv6-encap", 41),
-    ("ipv6-frag", 44),
-    ("ipv6-icmp", ICMPV6),
-    ("ipv6-nonxt", 59),
-    ("ipv6-opts", 60),
-    ("ipv6-route", 43),
-    ("ospf", 89),
-    ("pgm", 113),
-    ("rsvp", 46),
-    ("sctp", 132),
-    ("tcp", TCP),
-    ("udp", UDP),
-    ("udplite", 136),
-    ("vrrp", 112),
-];
-
 /// Why a rule that Neutron lists can't be understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
@@ -117,11 +88,11 @@ fn traffic(says: &Says, family: Family) -> Result<Traffic, Unreadable> {
 
 /// The number of a protocol; ICMP over IPv6 is ICMPv6 to Neutron, whatever it was called.
 fn number(word: &str, family: Family) -> Option<u8> {
-    let word = word.to_ascii_lowercase();
-    let by_name = NAMES.iter().find(|(name, _)| *name == word).map(|(_, number)| *number);
-    match by_name.or_else(|| word.parse().ok())? {
-        ICMP if family == Family::Ipv6 => Some(ICMPV6),
-        number => Some(number),
+    match Protocol::of_cloud(word)? {
+        // Neutron's word for all of them is none.
+        Protocol::All => None,
+        Protocol::Number(ICMP) if family == Family::Ipv6 => Some(ICMPV6),
+        Protocol::Number(number) => Some(number),
     }
 }
 
