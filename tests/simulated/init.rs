@@ -102,7 +102,10 @@ fn what_a_guard_forbids_is_said_and_not_taken_over() {
         }
     }
     scene.write("cloud.json", state.to_string());
-    init(&scene, &[]).exits(0).says("not taken over: 2379/tcp from 0.0.0.0/0 into prod/etcd").says("`etcd-public`");
+    let said = init(&scene, &[]).exits(0);
+    let said = said.says("not taken over: 2379/tcp from 0.0.0.0/0 into prod/etcd").says("`etcd-public`");
+    said.says(", 1 rule that no row explains, 1 rule that a guard forbids\n");
+    assert!(text(&scene).contains("# rules that no row explains: 1; they stand under `rules`"), "{}", text(&scene));
     assert!(text(&scene).contains("{ from: [198.51.100.7/32], to: [etcd], allow: [9999/tcp], why: \"scraper\" }"));
     assert_eq!(next_plan(&scene), (0, 0));
     scene.write("new.yaml", text(&scene).replace("# ownership: exclusive", "ownership: exclusive"));
@@ -279,7 +282,7 @@ fn what_cant_be_read_of_a_state_is_named_and_nothing_is_made() {
     let cases = [
         (openstack_rule("tcp", [22, 22], "10.0.0.0/8x"), "the address range `10.0.0.0/8x`"),
         (openstack_rule("quux", [0, 0], "10.0.0.0/8"), "the protocol `quux`"),
-        (openstack_rule("icmp", [300, 0], "10.0.0.0/8"), "the ports 300 to 0 of icmp"),
+        (openstack_rule("icmp", [300, 1], "10.0.0.0/8"), "the ports 300 to 1 of icmp"),
         (openstack_rule("tcp", [90, 80], "10.0.0.0/8"), "the ports 90 to 80 of tcp"),
     ];
     for (rule, says) in cases {
@@ -292,20 +295,64 @@ fn what_cant_be_read_of_a_state_is_named_and_nothing_is_made() {
 #[test]
 fn protocols_and_codes_of_a_state_are_kept() {
     let rules = [
-        openstack_rule("icmp", [8, 0], "10.1.0.0/16"),
-        openstack_rule("icmp", [0, 0], "10.2.0.0/16"),
+        openstack_rule("icmp", [3, 4], "10.1.0.0/16"),
+        openstack_rule("icmp", [0, 5], "10.2.0.0/16"),
         openstack_rule("vrrp", [0, 0], "10.3.0.0/16"),
         openstack_rule("gre", [0, 0], ""),
     ];
     let (scene, ran) = init_terraform(&of_openstack(&rules), &[]);
-    ran.exits(0);
+    let ran = ran.exits(0);
+    assert!(!ran.stdout.contains("in doubt"), "{}", ran.stdout);
     let text = text(&scene);
-    let wanted =
-        [("10.1.0.0/16", "icmp/8/0"), ("10.2.0.0/16", "icmp"), ("10.3.0.0/16", "proto/112"), ("0.0.0.0/0", "proto/47")];
+    let wanted = [
+        ("10.1.0.0/16", "icmp/3/4"),
+        ("10.2.0.0/16", "icmp/0/5"),
+        ("10.3.0.0/16", "proto/112"),
+        ("0.0.0.0/0", "proto/47"),
+    ];
     for (from, allow) in wanted {
         let line = format!("from: [{from}], to: [nodes], allow: [{allow}]");
         assert!(text.contains(&line), "`{line}` is not in\n{text}");
     }
+}
+
+#[test]
+fn a_zero_that_may_be_any_is_read_as_terraform_makes_it_and_said() {
+    let rules = [openstack_rule("icmp", [8, 0], "10.1.0.0/16"), openstack_rule("icmp", [0, 0], "10.2.0.0/16")];
+    let (scene, ran) = init_terraform(&of_openstack(&rules), &[]);
+    let said = [
+        "icmp of type 8 and code 0 is read as icmp/8",
+        "icmp of type 0 and code 0 is read as icmp,",
+        "a state has 0 for any as well as for 0",
+    ];
+    let ran = said.iter().fold(ran.exits(0), |ran, said| ran.says(said));
+    assert!(ran.stdout.contains("in doubt: nodes  "), "{}", ran.stdout);
+    let text = text(&scene);
+    for (from, allow) in [("10.1.0.0/16", "icmp/8"), ("10.2.0.0/16", "icmp")] {
+        let line = format!("from: [{from}], to: [nodes], allow: [{allow}]");
+        assert!(text.contains(&line), "`{line}` is not in\n{text}");
+    }
+    assert!(text.contains("# In doubt: nodes: "), "{text}");
+}
+
+#[test]
+fn a_state_with_the_port_of_rke2s_supervisor_is_rke2() {
+    let rule = |port: [u16; 2], protocol: &str| {
+        resource(
+            "aws_vpc_security_group_ingress_rule",
+            &json!({ "security_group_id": "sg-1", "ip_protocol": protocol, "from_port": port[0], "to_port": port[1],
+                "referenced_security_group_id": "sg-1", "description": "" }),
+        )
+    };
+    let arn = "arn:aws:ec2:eu-west-1:111122223333:security-group/sg-1";
+    let group = json!({ "id": "sg-1", "name": "nodes", "arn": arn, "vpc_id": "vpc-1", "owner_id": "111122223333" });
+    let group = resource("aws_security_group", &group);
+    let ports = [([6443, 6443], "tcp"), ([9345, 9345], "tcp"), ([2379, 2380], "tcp"), ([10250, 10250], "tcp")];
+    let rules = ports.iter().chain(&[([8472, 8472], "udp")]).map(|(port, protocol)| rule(*port, protocol));
+    let scene = scene("");
+    scene.write("state.json", of_one_group(&json!(std::iter::once(group).chain(rules).collect::<Vec<_>>())));
+    scene.run(&["init", "terraform", "state.json", "--out", "new.yaml", "--network", NETWORK]).exits(0);
+    assert!(text(&scene).contains("profile: rke2\n"), "{}", text(&scene));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `rsgsync init groups`: from the security groups of an account.
 
+use std::collections::BTreeMap;
+
 use rsgsync_core::observed::Scope;
 use rsgsync_core::rule::Atoms;
 use rsgsync_engine::{Patience, StopSignal};
@@ -24,6 +26,7 @@ pub async fn run(context: &Context<'_>, args: &InitGroupsArgs) -> Result<Exit, F
     drop(reading);
     let observed = observed.map_err(|error| Failure::Cloud(vec![error]))?;
     let pack = cloud.as_ref();
-    let read = Read { network: written, observed: &observed, atoms: &atoms, pack, only: &args.groups };
+    let doubts = BTreeMap::new();
+    let read = Read { network: written, observed: &observed, atoms: &atoms, pack, only: &args.groups, doubts };
     adopted(context, &args.common, asked, read)
 }

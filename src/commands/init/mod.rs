@@ -5,12 +5,13 @@ mod groups;
 mod kubeconfig;
 mod terraform;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::Path;
 
 use rsgsync_core::adopt::write::{Remarks, yaml};
-use rsgsync_core::adopt::{Adoption, Found, adopt};
-use rsgsync_core::inventory::{Inventory, Network, Source, parse};
+use rsgsync_core::adopt::{Adoption, Found, GroupEvidence, adopt};
+use rsgsync_core::inventory::{Inventory, Network, NodeGroup, Source, parse};
 use rsgsync_core::name::{ClusterName, NetworkName, Owner};
 use rsgsync_core::observed::Observed;
 use rsgsync_core::pack::Pack;
@@ -95,11 +96,13 @@ struct Read<'a> {
     atoms: &'a Atoms,
     pack: &'a dyn Pack,
     only: &'a [String],
+    /// By a group's id: what of it could be read in two ways.
+    doubts: BTreeMap<String, String>,
 }
 
 /// Recognises groups, writes the inventory, and says what it says.
 fn adopted(context: &Context<'_>, common: &InitArgs, asked: Asked, read: Read<'_>) -> Result<Exit, Failure> {
-    let Read { network, observed, atoms, pack, only } = read;
+    let Read { network, observed, atoms, pack, only, doubts } = read;
     let found = Found {
         owner: asked.owner,
         network,
@@ -113,7 +116,20 @@ fn adopted(context: &Context<'_>, common: &InitArgs, asked: Asked, read: Read<'_
         cluster: asked.cluster,
     };
     let adoption = adopt(&found).map_err(|error| Failure::new(error.to_string(), error.help()))?;
-    finish(context, common, &adoption.inventory, &adoption.remarks(), &summary(&adoption))
+    let (mut remarks, mut summary) = (adoption.remarks(), summary(&adoption));
+    let words: BTreeSet<&str> = groups_of(&adoption).map(|group| group.security_group.as_str()).collect();
+    for group in &observed.groups {
+        let taken = words.contains(group.name.as_str()) || words.contains(group.id.as_str());
+        if let Some(doubt) = doubts.get(group.id.as_str()).filter(|_| taken) {
+            summary.push_str(&format!("in doubt: {}  {doubt}\n", group.name));
+            remarks.head.push(format!("In doubt: {}: {doubt}.", group.name));
+        }
+    }
+    finish(context, common, &adoption.inventory, &remarks, &summary)
+}
+
+fn groups_of(adoption: &Adoption) -> impl Iterator<Item = &NodeGroup> {
+    adoption.inventory.clusters.values().flat_map(|cluster| cluster.groups.values())
 }
 
 /// Makes the file, or prints it; then says on stdout, or on stderr, what stands in it.
@@ -171,8 +187,11 @@ fn summary(adoption: &Adoption) -> String {
             if !of_group.missing.is_empty() {
                 out.push_str(&format!(", missing {}", of_group.missing.join(", ")));
             }
-            if of_group.unexplained > 0 {
-                out.push_str(&format!(", {} that no row explains", count(of_group.unexplained, "rule")));
+            let GroupEvidence { open: _, missing: _, unexplained, guarded, left_alone } = of_group;
+            let said =
+                [(unexplained, "that no row explains"), (guarded, "that a guard forbids"), (left_alone, "left alone")];
+            for (rules, what) in said.into_iter().filter(|(rules, _)| *rules > 0) {
+                out.push_str(&format!(", {} {what}", count(rules, "rule")));
             }
             out.push('\n');
         }
@@ -183,7 +202,8 @@ fn summary(adoption: &Adoption) -> String {
     for guarded in &adoption.guarded {
         let (cluster, group) = (&guarded.cluster, &guarded.group);
         let rule = format!("{} from {} into {cluster}/{group}", guarded.traffic, guarded.from);
-        out.push_str(&format!("not taken over: {rule}, which guard `{}` forbids\n", guarded.guard));
+        let goes = if guarded.ours { "; it carries our mark, so the next plan removes it" } else { "" };
+        out.push_str(&format!("not taken over: {rule}, which guard `{}` forbids{goes}\n", guarded.guard));
     }
     for (group, why) in &adoption.left_out {
         out.push_str(&format!("left out: {group}  {why}\n"));

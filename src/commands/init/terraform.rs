@@ -37,8 +37,18 @@ pub fn run(context: &Context<'_>, args: &InitTerraformArgs) -> Result<Exit, Fail
     let words = Words::of(&place);
     let mut atoms = Atoms::new();
     let observed = observed(&found, &mut atoms)?;
-    let read = Read { network: written, observed: &observed, atoms: &atoms, pack: &words, only: &args.groups };
+    let doubts = found.into_iter().filter(|group| !group.doubts.is_empty());
+    let doubts = doubts.map(|group| (group.id, format!("{}: {DOUBT}", in_words(&group.doubts)))).collect();
+    let read = Read { network: written, observed: &observed, atoms: &atoms, pack: &words, only: &args.groups, doubts };
     adopted(context, &args.common, asked, read)
+}
+
+/// Source: gophercloud issue 1775, and the provider's `resource_openstack_networking_secgroup_rule_v2.go`.
+const DOUBT: &str = "a state has 0 for any as well as for 0; Terraform itself makes only the first, and a rule that was \
+                     imported may be the other: `rsgsync init groups` reads the cloud";
+
+fn in_words(texts: &BTreeSet<String>) -> String {
+    texts.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn nothing(path: &Path) -> Failure {
@@ -74,6 +84,14 @@ struct Found {
     rules: Vec<FoundRule>,
     /// What its rules say and this program can't read.
     unread: BTreeSet<String>,
+    /// What the state says of two things, and which of them it was read as.
+    doubts: BTreeSet<String>,
+}
+
+impl Found {
+    fn new(name: String, id: String, description: String, place: String) -> Self {
+        Self { name, id, description, place, rules: Vec::new(), unread: BTreeSet::new(), doubts: BTreeSet::new() }
+    }
 }
 
 type FoundRule = (Direction, Traffic, Source, String);
@@ -123,6 +141,7 @@ impl State {
 struct Parts {
     groups: BTreeMap<Key, Found>,
     rules: Vec<(Key, Result<FoundRule, String>)>,
+    doubts: Vec<(Key, String)>,
 }
 
 /// What tells a group from every other: its id, and its place too where the id is a name that other places have as well.
@@ -156,8 +175,7 @@ impl Parts {
     fn group(&mut self, at: &Value, place: String) {
         let (id, name) = (text(at, "id").to_owned(), text(at, "name").to_owned());
         let description = text(at, "description").to_owned();
-        let (rules, unread) = (Vec::new(), BTreeSet::new());
-        self.groups.insert(by_id(&id), Found { name, id, description, place, rules, unread });
+        self.groups.insert(by_id(&id), Found::new(name, id, description, place));
     }
 
     /// Keeps a rule of each source, and what can't be read of it.
@@ -225,14 +243,17 @@ impl Parts {
     fn openstack_rule(&mut self, at: &Value) {
         let family = if text(at, "ethertype") == "IPv6" { Family::Ipv6 } else { Family::Ipv4 };
         let direction = if text(at, "direction") == "egress" { Direction::Egress } else { Direction::Ingress };
-        // The provider writes 0 for both where a rule has no ports; ICMP has its type and code in them.
-        let ports = match (number(at, "port_range_min"), number(at, "port_range_max")) {
-            (None | Some(0), None | Some(0)) => (None, None),
-            given => given,
-        };
         let word = match text(at, "protocol") {
             "icmp" | "1" if family == Family::Ipv6 => "icmpv6",
             word => word,
+        };
+        let is_icmp = protocol(word).is_some_and(Protocol::is_icmp);
+        let given = (number(at, "port_range_min"), number(at, "port_range_max"));
+        // The provider writes 0 where there is none, and sends none where 0 is written.
+        let ports = match given {
+            (None | Some(0), None | Some(0)) => (None, None),
+            (kind, Some(0)) if is_icmp => (kind, None),
+            given => given,
         };
         let of = |kind, key| {
             Some(text(at, key)).filter(|id| !id.is_empty()).map(|id| Source::Opaque(kind, id.to_owned(), family))
@@ -246,6 +267,9 @@ impl Parts {
             (None, prefix) => range(prefix),
         };
         let (group, traffic) = (by_id(text(at, "security_group_id")), traffic(word, ports.0, ports.1));
+        if let (true, (Some(kind), Some(0)), Ok(traffic)) = (is_icmp, given, &traffic) {
+            self.doubts.push((group.clone(), format!("{word} of type {kind} and code 0 is read as {traffic}")));
+        }
         self.rule(&group, direction, traffic, vec![source], text(at, "description"));
     }
 
@@ -263,8 +287,7 @@ impl Parts {
         let network = text(at, "network").rsplit('/').next().unwrap_or_default();
         let place = format!("gcp: {{ project: {:?}, network: {network:?} }}", text(at, "project"));
         let (name, id, key) = (group.clone(), group.clone(), (place.clone(), group));
-        let (description, rules, unread) = (String::new(), Vec::new(), BTreeSet::new());
-        self.groups.entry(key.clone()).or_insert(Found { name, id, description, place, rules, unread });
+        self.groups.entry(key.clone()).or_insert_with(|| Found::new(name, id, String::new(), place));
         let egress = text(at, "direction") == "EGRESS";
         let (direction, ranges) =
             if egress { (Direction::Egress, "destination_ranges") } else { (Direction::Ingress, "source_ranges") };
@@ -292,6 +315,11 @@ impl Parts {
                 }
             }
         }
+        for (group, doubt) in self.doubts {
+            if let Some(group) = self.groups.get_mut(&group) {
+                group.doubts.insert(doubt);
+            }
+        }
         State { groups: self.groups.into_values().collect() }
     }
 }
@@ -304,34 +332,9 @@ fn range(text: &str) -> Result<Source, String> {
     Cidr::parse(text).map(Source::Range).ok_or_else(|| format!("the address range `{text}`"))
 }
 
-/// Names that a cloud knows and an inventory doesn't. Source: neutron-lib, `IP_PROTOCOL_MAP`.
-const NUMBERS: [(&str, u8); 15] = [
-    ("egp", 8),
-    ("gre", 47),
-    ("hopopt", 0),
-    ("igmp", 2),
-    ("ip", 0),
-    ("ipv6-encap", 41),
-    ("ipv6-frag", 44),
-    ("ipv6-icmp", 58),
-    ("ipv6-nonxt", 59),
-    ("ipv6-opts", 60),
-    ("ipv6-route", 43),
-    ("ospf", 89),
-    ("pgm", 113),
-    ("rsvp", 46),
-    ("vrrp", 112),
-];
-
 fn protocol(word: &str) -> Option<Protocol> {
-    let word = word.to_ascii_lowercase();
-    match &*word {
-        "" | "any" => Some(Protocol::All),
-        word => {
-            let by_name = NUMBERS.iter().find(|(name, _)| *name == word).map(|(_, number)| Protocol::Number(*number));
-            by_name.or_else(|| Protocol::parse(word))
-        }
-    }
+    let every = word.is_empty() || word.eq_ignore_ascii_case("any");
+    if every { Some(Protocol::All) } else { Protocol::of_cloud(word) }
 }
 
 /// Ports as Google writes them: `80` or `8000-8080`.
@@ -389,7 +392,7 @@ fn texts<'a>(at: &'a Value, key: &str) -> impl Iterator<Item = &'a str> {
 fn observed(found: &[Found], atoms: &mut Atoms) -> Result<Observed, Failure> {
     let odd = |error: rsgsync_core::name::NameError| Failure::new(error.to_string(), "correct the state file");
     let mut groups = Vec::new();
-    for Found { name, id, description, place: _, rules, unread: _ } in found {
+    for Found { name, id, description, place: _, rules, unread: _, doubts: _ } in found {
         let mut seen: BTreeSet<Rule> = BTreeSet::new();
         let mut listed = Vec::new();
         for (direction, traffic, source, description) in rules {
