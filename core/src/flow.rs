@@ -349,7 +349,8 @@ impl RowTraffic {
         traffic
     }
 
-    fn asked(&self) -> Vec<Traffic> {
+    /// All that it may be.
+    pub(crate) fn asked(&self) -> Vec<Traffic> {
         self.known.iter().chain(&self.unknown).copied().collect()
     }
 }

@@ -56,8 +56,8 @@ impl Scope {
         self.clusters.is_empty()
     }
 
-    /// Whether the marks of a group's rules decide something: where the group is shared, or where nobody asked for it and
-    /// it isn't simply to be deleted.
+    /// Whether the marks of a group's rules decide something: where the group is shared, where nobody asked for it and it
+    /// isn't simply to be deleted, or where the owner's group is to be taken over once more.
     pub fn needs_rule_marks(&self, group: &ObservedGroup) -> bool {
         let same = |asked: &&ScopeGroup| match &asked.group {
             SecurityGroup::Name(name) => *name == group.name,
@@ -66,6 +66,7 @@ impl Scope {
         let ours = self.ours();
         match self.groups.iter().find(same) {
             Some(asked) => group.ownership(asked.ownership, ours) == Ownership::Shared,
+            None if self.whole => group.marks.iter().any(|found| found.mark.owner == self.owner),
             None => group.marks.iter().any(|m| ours.is(&m.mark)) && !group.is_only_made_by(ours),
         }
     }

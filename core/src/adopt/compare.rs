@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::Found;
+use super::{Found, Rank};
 use crate::desired::{Desired, DesiredRule, desired};
 use crate::flow::{Flows, Why, flows};
 use crate::inventory::{Cluster, Inventory, Role, SecurityGroup};
@@ -37,7 +37,7 @@ pub(super) struct Wish {
     pub rules: BTreeMap<Atom, Vec<DesiredRule>>,
 }
 
-/// How far a guess is from what was found; less is better.
+/// How far a guess is from what was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Distance {
     /// Rules that would be added.
@@ -46,15 +46,29 @@ pub(super) struct Distance {
     pub unexplained: usize,
     /// Rules that a row would explain if its peer were known.
     pub of_a_peer: usize,
+    /// Of both, those that tell of a role that no group of the guess plays.
+    pub signs: usize,
     /// Roles that the profile is about and no group has.
     pub needs: usize,
 }
 
 impl Distance {
-    /// A missing rule speaks more against a guess than one that it doesn't explain: people open more than they need.
-    pub fn cost(&self) -> usize {
-        let Self { missing, unexplained, of_a_peer, needs } = self;
-        3 * missing + 2 * unexplained + of_a_peer + 1000 * needs
+    pub fn rank(&self) -> Rank {
+        let Self { missing, unexplained, of_a_peer, signs, needs } = *self;
+        let apart = missing + unexplained;
+        Rank { needs, inexact: apart > 0, signs, cost: 2 * apart + of_a_peer }
+    }
+}
+
+impl std::iter::Sum for Distance {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            missing: sum.missing + one.missing,
+            unexplained: sum.unexplained + one.unexplained,
+            of_a_peer: sum.of_a_peer + one.of_a_peer,
+            signs: sum.signs + one.signs,
+            needs: sum.needs + one.needs,
+        })
     }
 }
 
@@ -160,6 +174,8 @@ impl<'a> Case<'a> {
         let plays = |role| cluster.groups.values().any(|group| group.roles.contains(role));
         let needs = cluster.profile.needs.iter().filter(|role| !plays(role)).count();
         let mut distance = Distance { needs, ..Distance::default() };
+        let signs = &Vocabulary::shipped().signs;
+        let strange = |traffic| signs.get(&traffic).is_some_and(|roles| !roles.iter().any(plays));
         let members = self.members(cluster);
         let own: BTreeSet<Atom> = members.iter().map(|(_, group)| group.atom).collect();
         for (group, observed) in members {
@@ -167,6 +183,7 @@ impl<'a> Case<'a> {
             distance.missing += wanted.iter().filter(|w| !self.carries(observed.atom, &w.rule)).count();
             let of_peers = peer_traffic(&wish, &cluster.name, &group);
             for rule in self.unexplained(observed, &wish) {
+                distance.signs += usize::from(strange(rule.traffic));
                 let outside = rule.peer.group().is_none_or(|atom| !own.contains(&atom));
                 let within = |asked: &Traffic| intersects(*asked, rule.traffic);
                 if outside && of_peers.iter().any(within) {

@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::compare::Case;
-use super::together::unexplained_of;
 use super::{Adoption, GroupEvidence};
 use crate::flow::{Flows, Why};
 use crate::name::ClusterName;
+use crate::packets::PacketSet;
 use crate::profile::ProfileRow;
 use crate::rule::Direction;
 
 /// Fills in what speaks for each cluster.
 pub(super) fn collect(case: &Case<'_>, adoption: &mut Adoption) {
     let wish = case.wish(&adoption.inventory);
-    let unexplained = unexplained_of(case, &adoption.inventory);
     for cluster in adoption.inventory.clusters.values() {
         let evidence = adoption.evidence.entry(cluster.name.clone()).or_default();
         evidence.missing = 0;
@@ -22,17 +21,18 @@ pub(super) fn collect(case: &Case<'_>, adoption: &mut Adoption) {
         for (group, observed) in case.members(cluster) {
             let (mut open, mut missing) = (BTreeSet::new(), BTreeSet::new());
             let wanted = wish.rules.get(&observed.atom).map(Vec::as_slice).unwrap_or_default();
-            for wanted in wanted.iter().filter(|wanted| wanted.rule.direction == Direction::Ingress) {
-                let is_open = case.carries(observed.atom, &wanted.rule);
-                evidence.missing += usize::from(!is_open);
+            let inbound = || wanted.iter().filter(|wanted| wanted.rule.direction == Direction::Ingress);
+            for wanted in inbound() {
                 let rows = wanted.reasons.iter().map(|reason| reason.row.clone());
-                if is_open { open.extend(rows) } else { missing.extend(rows) }
+                if case.carries(observed.atom, &wanted.rule) { open.extend(rows) } else { missing.extend(rows) }
             }
+            let fewest = PacketSet::of(inbound().map(|wanted| wanted.rule)).cover(Direction::Ingress);
+            evidence.missing += fewest.iter().filter(|rule| !case.carries(observed.atom, rule)).count();
             open_rows.extend(open.difference(&missing).cloned());
             let of_group = GroupEvidence {
                 open: open.difference(&missing).cloned().collect(),
                 missing: missing.into_iter().collect(),
-                unexplained: unexplained.get(&observed.atom).copied().unwrap_or_default(),
+                ..GroupEvidence::default()
             };
             evidence.groups.insert(group, of_group);
         }

@@ -8,7 +8,7 @@ use super::peers::{peer_of, whatever_family};
 use super::together::{free, slug};
 use super::{Adoption, Guarded};
 use crate::guard::judge;
-use crate::inventory::{Cluster, EndWord, ExtraRule, Ignore, Inventory, Peer, PeerName};
+use crate::inventory::{Cluster, EndWord, ExtraRule, Ignore, Inventory, NodeGroup, Peer, PeerName};
 use crate::name::{ClusterName, NodeGroupName};
 use crate::observed::Ours;
 use crate::rule::{Atom, Rule, RulePeer};
@@ -36,15 +36,24 @@ pub(super) fn take_over(case: &Case<'_>, adoption: &mut Adoption) {
     }
     write(&mut adoption.inventory, &pieces);
     adoption.guarded = guarded(case, &adoption.inventory);
-    for piece in &adoption.guarded {
-        let is = |p: &Piece| p.group == piece.group && word(&p.from) == piece.from && p.traffic == piece.traffic;
-        if let Some(pieces) = pieces.get_mut(&piece.cluster) {
-            pieces.retain(|p| !is(p));
-        }
+    for (name, pieces) in &mut pieces {
+        let forbidden = |piece: &Piece| adoption.guarded.iter().any(|guarded| guarded.is(name, piece));
+        let (left, kept): (Vec<Piece>, Vec<Piece>) = std::mem::take(pieces).into_iter().partition(forbidden);
+        let groups = adoption.evidence.entry(name.clone()).or_default();
+        kept.iter().for_each(|piece| groups.of_group(&piece.group).unexplained += 1);
+        left.iter().for_each(|piece| groups.of_group(&piece.group).guarded += 1);
+        *pieces = kept;
     }
     write(&mut adoption.inventory, &pieces);
     for name in &names {
         leave_alone(case, adoption, name);
+    }
+}
+
+impl Guarded {
+    fn is(&self, cluster: &ClusterName, piece: &Piece) -> bool {
+        let here = self.cluster == *cluster && self.group == piece.group;
+        here && self.from == word(&piece.from) && self.traffic == piece.traffic
     }
 }
 
@@ -166,6 +175,13 @@ pub(super) fn word(end: &EndWord) -> String {
 /// The rules of the inventory's own that a guard forbids.
 fn guarded(case: &Case<'_>, inventory: &Inventory) -> Vec<Guarded> {
     let desired = case.wish(inventory).desired;
+    let clusters = inventory.written();
+    let ours = Ours { owner: &case.found.owner, clusters: &clusters };
+    let is_ours = |group: &NodeGroup, rule: Rule| {
+        let observed = case.group(group.security_group.as_str()).into_iter();
+        let mut claims = observed.flat_map(|observed| observed.rules.iter().zip(observed.claims(ours)));
+        claims.any(|(found, claim)| found.rule == rule && claim.ours && !claim.others)
+    };
     let mut found: BTreeSet<Guarded> = BTreeSet::new();
     for breach in judge(&desired, inventory, case.found.today).refused {
         let RulePeer::Addresses(cidr) = breach.rule.peer else { continue };
@@ -177,36 +193,39 @@ fn guarded(case: &Case<'_>, inventory: &Inventory) -> Vec<Guarded> {
                 from: cidr.to_string(),
                 traffic: breach.rule.traffic,
                 guard: Arc::clone(&breach.guard),
+                ours: is_ours(group, breach.rule),
             }));
         }
     }
     found.into_iter().collect()
 }
 
-/// What still can't be said in the inventory's words is left alone by `ignore`.
+/// What still can't be said in the inventory's words is left alone by `ignore`; known other writers' rules are anyway.
 fn leave_alone(case: &Case<'_>, adoption: &mut Adoption, name: &ClusterName) {
     let wish = case.wish(&adoption.inventory);
-    let Some(cluster) = adoption.inventory.clusters.get(name) else { return };
+    let clusters = adoption.inventory.written();
+    let ours = Ours { owner: &case.found.owner, clusters: &clusters };
+    let Some(cluster) = adoption.inventory.clusters.get_mut(name) else { return };
+    let evidence = adoption.evidence.entry(name.clone()).or_default();
     let mut ignore: BTreeSet<(NodeGroupName, Traffic)> = BTreeSet::new();
     for (group, observed) in case.members(cluster) {
-        for rule in case.unexplained(observed, &wish) {
-            let is_guarded = |g: &&Guarded| {
-                g.cluster == *name
-                    && g.group == group
-                    && g.traffic == rule.traffic
-                    && matches!(rule.peer, RulePeer::Addresses(cidr) if cidr.to_string() == g.from)
+        let strange: BTreeSet<Rule> = case.unexplained(observed, &wish).into_iter().collect();
+        for (found, claim) in observed.rules.iter().zip(observed.claims(ours)) {
+            let rule = found.rule;
+            let is_guarded = |g: &Guarded| {
+                let here = g.cluster == *name && g.group == group && g.traffic == rule.traffic;
+                here && matches!(rule.peer, RulePeer::Addresses(cidr) if cidr.to_string() == g.from)
             };
-            if !adoption.guarded.iter().any(|g| is_guarded(&g)) {
+            if !strange.contains(&rule) || adoption.guarded.iter().any(is_guarded) {
+                continue;
+            }
+            evidence.of_group(&group).left_alone += 1;
+            if !claim.writer {
                 ignore.insert((group.clone(), rule.traffic));
             }
         }
     }
-    let ignore = ignore.into_iter().map(|(group, traffic)| {
-        let why = "found in the group, and of a source that this inventory has no word for".to_owned();
-        Ignore { group, traffic, why, until: None }
-    });
-    let ignore: Vec<Ignore> = ignore.collect();
-    if let Some(cluster) = adoption.inventory.clusters.get_mut(name) {
-        cluster.ignore = ignore;
-    }
+    let why = "found in the group, and of a source that this inventory has no word for";
+    let ignore = ignore.into_iter().map(|(group, traffic)| Ignore { group, traffic, why: why.to_owned(), until: None });
+    cluster.ignore = ignore.collect();
 }

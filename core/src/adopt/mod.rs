@@ -80,23 +80,31 @@ pub struct Guarded {
     pub traffic: Traffic,
     /// The guard's name.
     pub guard: Arc<str>,
+    /// It carries a mark of ours: the next plan removes it, although the group is shared.
+    pub ours: bool,
 }
 
 /// What speaks for a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Rules that are missing, over all groups.
+    /// Rules that are missing, over all groups: what the next plan adds.
     pub missing: usize,
-    /// What the explanation leaves open, as a number to compare with `others`; 0: nothing.
-    pub cost: usize,
-    /// Other profiles, with how much each leaves open; the nearest first.
-    pub others: Vec<(String, usize)>,
+    /// What the explanation leaves open, to compare with `others`.
+    pub rank: Rank,
+    /// Other profiles, with what each leaves open; the nearest first.
+    pub others: Vec<(String, Rank)>,
     /// By group.
     pub groups: BTreeMap<NodeGroupName, GroupEvidence>,
     /// Options that are set, with the rows that are open because of them.
     pub options: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// Options that nobody knows, with the rows that hang on them.
     pub undecided: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+}
+
+impl Evidence {
+    fn of_group(&mut self, group: &NodeGroupName) -> &mut GroupEvidence {
+        self.groups.entry(group.clone()).or_default()
+    }
 }
 
 /// What speaks for a group's roles.
@@ -106,8 +114,32 @@ pub struct GroupEvidence {
     pub open: Vec<Arc<str>>,
     /// Rows of which something is missing, sorted.
     pub missing: Vec<Arc<str>>,
-    /// How many of its rules no row explains.
+    /// How many of its rules no row explains: they became rules of the cluster.
     pub unexplained: usize,
+    /// How many of its rules a guard forbids.
+    pub guarded: usize,
+    /// How many are left alone: known other writers', and those that the inventory has no word for.
+    pub left_alone: usize,
+}
+
+/// What an explanation leaves open; the least is the best. One that leaves nothing missing and nothing unexplained comes
+/// before any that does, or the next plan would change groups that are right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// Roles that the profile is about and no group has.
+    needs: usize,
+    /// Something is missing or unexplained.
+    inexact: bool,
+    /// Rules that tell of a role that no group plays.
+    signs: usize,
+    /// How much is missing or unexplained, and what hangs on a peer that nobody knows.
+    cost: usize,
+}
+
+impl Rank {
+    fn is_exact(self) -> bool {
+        self.needs == 0 && !self.inexact
+    }
 }
 
 /// Why nothing can be taken over.
@@ -164,13 +196,14 @@ pub fn adopt(found: &Found<'_>) -> Result<Adoption, AdoptError> {
     Ok(adoption)
 }
 
-/// Says `shared` of a group that a mark of ours would make exclusive: its rules would no longer stay as they are.
+/// Says `shared` of a group that a mark of ours would make exclusive: its rules would no longer stay as they are. And of one
+/// that carries another's mark: it can't be exclusive.
 fn stay_shared(case: &Case<'_>, inventory: &mut Inventory) {
     let clusters = inventory.written();
     let ours = Ours { owner: &case.found.owner, clusters: &clusters };
     for group in inventory.clusters.values_mut().flat_map(|cluster| cluster.groups.values_mut()) {
-        let observed = case.group(group.security_group.as_str());
-        if observed.is_some_and(|observed| observed.ownership(None, ours) == Ownership::Exclusive) {
+        let Some(observed) = case.group(group.security_group.as_str()) else { continue };
+        if observed.ownership(None, ours) == Ownership::Exclusive || observed.other_mark(ours).is_some() {
             group.ownership = Some(Ownership::Shared);
         }
     }

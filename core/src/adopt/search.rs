@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::AdoptError;
 use super::compare::{Case, Distance};
 use super::together::words;
+use super::{AdoptError, Rank};
 use crate::flow::RowTraffic;
 use crate::inventory::{Addresses, Cluster, EgressMode, NodeGroup, Role};
 use crate::name::{ClusterName, NodeGroupName};
@@ -16,15 +16,15 @@ use crate::profile::{OptionValue, PICKED_BY, Profile, Selector, Version, Vocabul
 use crate::rule::{Direction, RulePeer};
 use crate::traffic::Traffic;
 
-/// How many profiles are looked at closely.
+/// How many profiles are looked at closely, whatever they leave open: of several that fit, the names of the groups choose.
 const CLOSELY: usize = 5;
 
 /// What explains a set of groups best.
 pub(super) struct Explanation {
     pub cluster: Cluster,
     pub distance: Distance,
-    /// Other profiles, and how much each leaves open; the nearest first.
-    pub others: Vec<(String, usize)>,
+    /// Other profiles, and what each leaves open; the nearest first.
+    pub others: Vec<(String, Rank)>,
 }
 
 /// Finds the profile, roles and options that explain the groups best; `profile`: no other.
@@ -33,33 +33,52 @@ pub(super) fn explain(
     name: &ClusterName,
     groups: &[(NodeGroupName, &ObservedGroup)],
 ) -> Result<Explanation, AdoptError> {
-    let mut guesses: Vec<(usize, Cluster)> = Vec::new();
+    let mut guesses: Vec<(Rank, Cluster)> = Vec::new();
     for (profile, version) in tables(case)? {
         let cluster = first_guess(case, name, groups, profile, version);
-        guesses.push((distance(case, &cluster).cost(), cluster));
+        guesses.push((distance(case, &cluster).rank(), cluster));
     }
-    guesses.sort_by_key(|(cost, _)| *cost);
-    let mut explained: Vec<(usize, Cluster)> = Vec::new();
-    for (_, mut cluster) in guesses.into_iter().take(CLOSELY) {
-        let cost = climb(case, &mut cluster);
-        explained.push((cost, cluster));
+    guesses.sort_by_key(|(rank, _)| *rank);
+    let mut explained: Vec<(Rank, Cluster)> = Vec::new();
+    for (index, (_, mut cluster)) in guesses.into_iter().enumerate() {
+        let fits = || explained.iter().any(|(rank, _)| rank.is_exact());
+        if index >= CLOSELY && (fits() || !may_fit(&cluster, groups)) {
+            continue;
+        }
+        let rank = climb(case, &mut cluster);
+        explained.push((rank, cluster));
     }
     let said = |cluster: &Cluster| {
         cluster.options.len() + cluster.groups.values().map(|group| group.roles.len()).sum::<usize>()
     };
     // Where several explain as much, the names decide, and then what says least.
     let hints = |cluster: &Cluster| groups.iter().map(|(name, group)| hints(cluster, name, group)).sum::<usize>();
-    explained.sort_by_key(|(cost, cluster)| (*cost, Reverse(hints(cluster)), said(cluster), open_rows(case, cluster)));
+    explained.sort_by_key(|(rank, cluster)| (*rank, Reverse(hints(cluster)), said(cluster), open_rows(case, cluster)));
     let mut explained = explained.into_iter();
     let Some((_, cluster)) = explained.next() else { return Err(AdoptError::NothingRecognised(groups.len())) };
-    let mut others: Vec<(String, usize)> = Vec::new();
-    for (cost, other) in explained {
+    let mut others: Vec<(String, Rank)> = Vec::new();
+    for (rank, other) in explained {
         let label = other.profile.label();
         if label != cluster.profile.label() && !others.iter().any(|(known, _)| *known == label) {
-            others.push((label, cost));
+            others.push((label, rank));
         }
     }
     Ok(Explanation { distance: distance(case, &cluster), cluster, others })
+}
+
+/// Whether rows speak of every rule, whatever the options: else no guess of this profile explains them all.
+fn may_fit(cluster: &Cluster, groups: &[(NodeGroupName, &ObservedGroup)]) -> bool {
+    let spoken = |from: fn(&Selector) -> bool| -> TrafficSet {
+        let rows = cluster.profile.rows.iter().filter(|row| row.from.iter().any(from));
+        rows.flat_map(|row| RowTraffic::of(row, cluster).asked()).collect()
+    };
+    let of_ranges = spoken(|from| matches!(from, Selector::Peer(_) | Selector::Cidr(_) | Selector::Name(_)));
+    let of_any = spoken(|_| true);
+    let rules = groups.iter().flat_map(|(_, group)| &group.rules).map(|found| found.rule);
+    rules.filter(|rule| rule.direction == Direction::Ingress).all(|rule| {
+        let rows = if rule.peer.group().is_none() { &of_ranges } else { &of_any };
+        !TrafficSet::from_iter([rule.traffic]).intersection(rows).is_empty()
+    })
 }
 
 /// How many rows of the profile nobody knows whether to open.
@@ -200,52 +219,52 @@ fn alone(cluster: &Cluster, group: &ObservedGroup, roles: &[Role]) -> usize {
         }
     }
     let strange = |rule: &&crate::rule::Rule| !TrafficSet::from_iter([rule.traffic]).difference(&explained).is_empty();
-    3 * missing + 2 * ingress.iter().filter(strange).count()
+    missing + ingress.iter().filter(strange).count()
 }
 
-/// Changes one word after the other while that brings the cluster nearer; the cost that is left.
-fn climb(case: &Case<'_>, cluster: &mut Cluster) -> usize {
+/// Changes one word after the other while that brings the cluster nearer; what is left open then.
+fn climb(case: &Case<'_>, cluster: &mut Cluster) -> Rank {
     let profile = Arc::clone(&cluster.profile);
-    let mut cost = distance(case, cluster).cost();
-    while cost > 0 {
-        let before = cost;
+    let mut rank = distance(case, cluster).rank();
+    while rank > Rank::default() {
+        let before = rank;
         let options = options(case, cluster);
         for step in roles(case, cluster).iter().chain(&options) {
-            try_move(case, cluster, &mut cost, &[step]);
+            try_move(case, cluster, &mut rank, &[step]);
         }
-        if cost == before {
+        if rank == before {
             for (index, first) in options.iter().enumerate() {
                 for second in options.iter().skip(index + 1).filter(|second| first.belongs_to(second, &profile)) {
-                    try_move(case, cluster, &mut cost, &[first, second]);
+                    try_move(case, cluster, &mut rank, &[first, second]);
                 }
             }
         }
-        if cost == before {
+        if rank == before {
             break;
         }
     }
-    say_less(case, cluster, cost);
-    cost
+    say_less(case, cluster, rank);
+    rank
 }
 
-fn try_move(case: &Case<'_>, cluster: &mut Cluster, cost: &mut usize, steps: &[&Move]) {
-    if *cost == 0 {
+fn try_move(case: &Case<'_>, cluster: &mut Cluster, rank: &mut Rank, steps: &[&Move]) {
+    if *rank == Rank::default() {
         return;
     }
     let mut moved = cluster.clone();
     steps.iter().for_each(|step| step.make(&mut moved));
-    let nearer = distance(case, &moved).cost();
-    if nearer < *cost {
-        (*cluster, *cost) = (moved, nearer);
+    let nearer = distance(case, &moved).rank();
+    if nearer < *rank {
+        (*cluster, *rank) = (moved, nearer);
     }
 }
 
 /// Takes away options and roles that explain nothing.
-fn say_less(case: &Case<'_>, cluster: &mut Cluster, cost: usize) {
+fn say_less(case: &Case<'_>, cluster: &mut Cluster, rank: Rank) {
     for option in cluster.options.keys().cloned().collect::<Vec<_>>() {
         let mut without = cluster.clone();
         without.options.remove(&option);
-        if distance(case, &without).cost() <= cost {
+        if distance(case, &without).rank() <= rank {
             *cluster = without;
         }
     }
@@ -254,7 +273,7 @@ fn say_less(case: &Case<'_>, cluster: &mut Cluster, cost: usize) {
             let mut without = cluster.clone();
             let Some(group) = without.groups.get_mut(&name).filter(|group| group.roles.len() > 1) else { continue };
             group.roles.retain(|other| other != role);
-            if distance(case, &without).cost() <= cost {
+            if distance(case, &without).rank() <= rank {
                 *cluster = without;
             }
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Case, Distance};
 use super::search::{Explanation, explain};
-use super::{AdoptError, Adoption, Evidence};
+use super::{AdoptError, Adoption, Evidence, Rank};
 use crate::inventory::Cluster;
 use crate::name::{ClusterName, NodeGroupName};
 use crate::observed::ObservedGroup;
@@ -28,10 +28,10 @@ pub(super) fn clusters(
         let pieces = self::parts(&part, let_each_other_in);
         let several = pieces.len() > 1;
         let mut better = if several { recognised(case, pieces, &taken, named)? } else { Vec::new() };
-        let left = cost(case, &part, &better);
-        if !several || left > 0 {
+        let left = left_open(case, &part, &better);
+        if !several || left > Rank::default() {
             let whole = recognised(case, vec![part.clone()], &taken, named)?;
-            better = if cost(case, &part, &whole) <= left { whole } else { better };
+            better = if left_open(case, &part, &whole) <= left { whole } else { better };
         }
         taken.extend(better.iter().map(|one| one.cluster.name.clone()));
         explained.extend(better);
@@ -54,8 +54,7 @@ pub(super) fn clusters(
     }
     left_out.sort();
     let evidence = explained.into_iter().map(|one| {
-        let (missing, cost) = (one.distance.missing, one.distance.cost());
-        let evidence = Evidence { missing, cost, others: one.others, ..Evidence::default() };
+        let evidence = Evidence { rank: one.distance.rank(), others: one.others, ..Evidence::default() };
         (one.cluster.name, evidence)
     });
     Ok(Adoption { evidence: evidence.collect(), inventory, left_out, guarded: Vec::new() })
@@ -101,20 +100,21 @@ fn recognised(
     Ok(explained)
 }
 
-/// How much these explanations leave open of the groups; all of a group that is in none of them.
-fn cost(case: &Case<'_>, groups: &[&ObservedGroup], explained: &[Explanation]) -> usize {
+/// What these explanations leave open of the groups; all of a group that is in none of them.
+fn left_open(case: &Case<'_>, groups: &[&ObservedGroup], explained: &[Explanation]) -> Rank {
     let mut clusters = case.inventory(explained.iter().map(|one| one.cluster.clone())).clusters;
     find_rancher(case, &mut clusters);
     let members: BTreeSet<Atom> =
         clusters.values().flat_map(|cluster| case.members(cluster)).map(|(_, group)| group.atom).collect();
     let strange = groups.iter().filter(|group| !members.contains(&group.atom)).flat_map(|group| &group.rules);
     let strange = strange.filter(|rule| rule.rule.direction == Direction::Ingress).count();
-    distance(case, &clusters) + Distance { unexplained: strange, ..Distance::default() }.cost()
+    let outside = Distance { unexplained: strange, ..Distance::default() };
+    [distance(case, &clusters), outside].into_iter().sum::<Distance>().rank()
 }
 
-fn distance(case: &Case<'_>, clusters: &indexmap::IndexMap<ClusterName, Cluster>) -> usize {
+fn distance(case: &Case<'_>, clusters: &indexmap::IndexMap<ClusterName, Cluster>) -> Distance {
     let inventory = case.inventory(clusters.values().cloned());
-    clusters.values().map(|cluster| case.distance(&inventory, cluster).cost()).sum()
+    clusters.values().map(|cluster| case.distance(&inventory, cluster)).sum()
 }
 
 /// Says whose Rancher manages a cluster, where that explains more.
@@ -123,16 +123,16 @@ fn find_rancher(case: &Case<'_>, clusters: &mut indexmap::IndexMap<ClusterName, 
     let manages = |cluster: &Cluster| cluster.groups.values().any(|group| group.roles.contains(managing));
     let managers: Vec<ClusterName> = clusters.values().filter(|c| manages(c)).map(|c| c.name.clone()).collect();
     let managed: Vec<ClusterName> = clusters.values().filter(|c| !manages(c)).map(|c| c.name.clone()).collect();
-    let mut cost = distance(case, clusters);
+    let mut rank = distance(case, clusters).rank();
     for cluster in &managed {
         for manager in &managers {
             let mut linked = clusters.clone();
             if let Some(cluster) = linked.get_mut(cluster) {
                 cluster.rancher = Some(manager.clone());
             }
-            let nearer = distance(case, &linked);
-            if nearer < cost {
-                (*clusters, cost) = (linked, nearer);
+            let nearer = distance(case, &linked).rank();
+            if nearer < rank {
+                (*clusters, rank) = (linked, nearer);
             }
         }
     }
@@ -158,10 +158,10 @@ fn explain_managed(
             continue;
         }
         let Some(now) = clusters.get(&cluster.name) else { continue };
-        let cost = case.distance(&inventory, now).cost();
+        let rank = case.distance(&inventory, now).rank();
         let around = clusters.values().filter(|other| other.name != cluster.name).cloned().collect();
         let again = explain(&case.among(around, &manager.name), &cluster.name, &groups)?;
-        if again.distance.cost() < cost {
+        if again.distance.rank() < rank {
             clusters.insert(cluster.name.clone(), again.cluster.clone());
             if let Some(one) = explained.iter_mut().find(|one| one.cluster.name == cluster.name) {
                 *one = again;
@@ -251,11 +251,4 @@ pub(super) fn free<T>(name: &str, accept: impl Fn(&str) -> Option<T>) -> T {
     let numbered = (2_u64..).map(|number| format!("{name}-{number}"));
     let mut names = std::iter::once(name.to_owned()).chain(numbered);
     names.find_map(|name| accept(&name)).expect("numbers don't end, and what is taken does")
-}
-
-/// How many inbound rules of the groups no row explains.
-pub(super) fn unexplained_of(case: &Case<'_>, inventory: &crate::inventory::Inventory) -> BTreeMap<Atom, usize> {
-    let wish = case.wish(inventory);
-    let members = inventory.clusters.values().flat_map(|cluster| case.members(cluster));
-    members.map(|(_, group)| (group.atom, case.unexplained(group, &wish).len())).collect()
 }

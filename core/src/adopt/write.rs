@@ -73,7 +73,7 @@ impl Adoption {
         for (name, evidence) in &self.evidence {
             let Some(cluster) = self.inventory.clusters.get(name) else { continue };
             let of_cluster = remarks.clusters.entry(name.clone()).or_default();
-            let as_good = evidence.others.iter().filter(|(_, cost)| *cost <= evidence.cost).map(|(other, _)| &**other);
+            let as_good = evidence.others.iter().filter(|(_, rank)| *rank <= evidence.rank).map(|(other, _)| &**other);
             let as_good: Vec<&str> = as_good.collect();
             let nearest = match (as_good.as_slice(), evidence.others.first()) {
                 ([], None) => String::new(),
@@ -94,10 +94,14 @@ impl Adoption {
             }
             of_cluster.leave_open(&evidence.undecided);
             for guarded in self.guarded.iter().filter(|guarded| guarded.cluster == *name) {
-                let super::Guarded { cluster: _, group, from, traffic, guard } = guarded;
+                let super::Guarded { cluster: _, group, from, traffic, guard, ours } = guarded;
+                let until = if *ours {
+                    "It carries our mark: the next plan removes it, unless you waive the guard."
+                } else {
+                    "It stays while the group is shared, and goes with `ownership: exclusive`."
+                };
                 of_cluster.end.push(format!(
-                    "not taken over: {traffic} from {from} into {group}, which guard `{guard}` forbids. It stays while the \
-                     group is shared, and goes with `ownership: exclusive`."
+                    "not taken over: {traffic} from {from} into {group}, which guard `{guard}` forbids. {until}"
                 ));
             }
         }
@@ -106,15 +110,20 @@ impl Adoption {
 }
 
 fn of_group(roles: &str, evidence: &GroupEvidence) -> Vec<String> {
-    let GroupEvidence { open, missing, unexplained } = evidence;
+    let GroupEvidence { open, missing, unexplained, guarded, left_alone } = evidence;
     let rows = open.len() + missing.len();
     let mut lines =
         vec![format!("looks like {roles}: {} of {rows} rows are open as wanted: {}", open.len(), open.join(", "))];
     if !missing.is_empty() {
         lines.push(format!("missing: {}", missing.join(", ")));
     }
-    if *unexplained > 0 {
-        lines.push(format!("rules that no row explains: {unexplained}; they stand under `rules`"));
+    let said = [
+        (unexplained, "they stand under `rules`"),
+        (guarded, "a guard forbids them: see below the cluster"),
+        (left_alone, "they are left alone"),
+    ];
+    for (count, what) in said.into_iter().filter(|(count, _)| **count > 0) {
+        lines.push(format!("rules that no row explains: {count}; {what}"));
     }
     lines
 }

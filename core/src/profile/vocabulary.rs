@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Visitor};
 
 use super::OptionValue;
+use crate::traffic::Traffic;
 
 const TEXT: &str = include_str!("../../profiles/vocabulary.yaml");
 
@@ -20,6 +21,8 @@ pub struct Vocabulary {
     pub every_role: Arc<str>,
     /// The role whose nodes manage other clusters: in a row of a managed cluster, the groups of its `rancher:`.
     pub managing_role: Arc<str>,
+    /// Traffic that no nodes but those of these roles have: it tells what they are.
+    pub signs: BTreeMap<Traffic, Vec<Arc<str>>>,
     /// The option that gives a cluster's flows their address families.
     pub family_option: Arc<str>,
     /// The option that a node group may state for itself: its nodes have several interfaces.
@@ -103,6 +106,7 @@ struct File {
     roles: Vec<Arc<str>>,
     every_role: Arc<str>,
     managing_role: Arc<str>,
+    signs: BTreeMap<String, Vec<Arc<str>>>,
     family_option: Arc<str>,
     multihomed_option: Arc<str>,
     nets: Vec<Arc<str>>,
@@ -188,6 +192,10 @@ fn parse(text: &str) -> Result<Vocabulary, String> {
         }
         vocabulary.peers.push(name);
     }
+    for (text, roles) in file.signs {
+        roles.iter().try_for_each(|role| vocabulary.check_row_role(role))?;
+        vocabulary.signs.insert(Traffic::parse(&text).map_err(|error| error.to_string())?, roles);
+    }
     vocabulary.check_row_role(&vocabulary.managing_role)?;
     for option in [&vocabulary.family_option, &vocabulary.multihomed_option] {
         if !vocabulary.options.contains_key(option) {
@@ -200,6 +208,7 @@ fn parse(text: &str) -> Result<Vocabulary, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::{Port, Selector};
 
     #[test]
     fn the_shipped_vocabulary_is_right() {
@@ -211,6 +220,19 @@ mod tests {
         let words = Vocabulary::shipped();
         assert!(!words.roles.contains(&words.every_role));
         assert!(words.roles.contains(&words.managing_role));
+    }
+
+    #[test]
+    fn a_sign_is_asked_for_by_no_row_of_another_role() {
+        let catalog = crate::profile::Catalog::shipped();
+        for (sign, roles) in &Vocabulary::shipped().signs {
+            let rows =
+                catalog.all_names().into_iter().flat_map(|name| catalog.tables(name)).flat_map(|table| table.rows);
+            let rows = rows.filter(|row| row.ports.contains(&Port::Range(sign.ports().unwrap())));
+            for end in rows.flat_map(|row| row.to) {
+                assert!(!matches!(&end, Selector::Role(role) if !roles.contains(role)), "{sign} to {end:?}");
+            }
+        }
     }
 
     #[test]
