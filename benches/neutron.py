@@ -43,7 +43,7 @@ class Localstack:
 class Neutron:
     name = "neutron"
     # How many clusters a peer is asked for at most: beyond that one case takes tens of minutes.
-    most = {"ansible": 25, "plain": 25}
+    most = {"ansible": 25, "plain": 25, "rsgsync": 25, "tight": 25}
 
     def __init__(self):
         self.localstack = Localstack()

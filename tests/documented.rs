@@ -90,17 +90,19 @@ fn every_command_in_the_prose_is_one_that_the_program_takes() {
 }
 
 /// Flags that pages tell of other programs.
-const OF_OTHERS: [&str; 12] = [
+const OF_OTHERS: [&str; 14] = [
     "--access-rules",
     "--bench",
     "--emulators",
     "--features",
     "--file",
+    "--idle",
     "--json",
     "--no-default-features",
     "--openstack-sec-groups",
     "--peers",
     "--sizes",
+    "--start",
     "--test",
     "--workspace",
 ];
