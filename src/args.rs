@@ -187,7 +187,8 @@ Examples:
     /// Remove what rsgsync owns: groups that it made, and its own rules in others
     ///
     /// Shows what is lost and asks; without a terminal --yes is needed. Do this before a cluster leaves the inventory: afterwards
-    /// its marks are only told. What others made, and what others need too, stays.
+    /// its marks are only told. Groups that others made, and what others need too, stay. Rules that others put into a group that
+    /// goes are named, and go with it.
     Destroy(DestroyArgs),
     /// Tell whether a connection is allowed now and whether it is required, by which rules and why
     ///

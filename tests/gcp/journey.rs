@@ -133,7 +133,8 @@ fn groups_that_refer_to_each_other_are_made_and_destroyed() {
     assert!(made["prod-etcd"].contains("in tcp 2379-2380 prod-control"), "{made:?}");
     assert!(made["prod-control"].contains("in tcp 6443 prod-etcd"), "{made:?}");
     project.run(&["plan", "--detailed-exitcode"]).exits(0);
-    let (_, calls) = project.calls_of(|| project.run(&["destroy", "--yes"]).exits(0));
+    let (ran, calls) = project.calls_of(|| project.run(&["destroy", "--yes"]).exits(0));
+    assert!(!ran.stdout.contains("not ours"), "nobody else has a rule here: {}", ran.stdout);
     assert_eq!(calls["firewalls.delete"], calls["globalOperations.wait"], "{calls:?}");
     assert!(project.firewalls().is_empty());
     project.run(&["destroy", "--yes"]).exits(0);

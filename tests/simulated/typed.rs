@@ -154,7 +154,7 @@ fn every_command_of_the_pages_runs() {
                 continue;
             }
             let ran = scene.shell(&here(command, &scene, number));
-            let code = ran.code.unwrap_or_default();
+            let code = ran.code.unwrap_or(-1);
             assert!(
                 expected(command).contains(&code),
                 "{page}: {command}: exit code {code}\n{}{}",

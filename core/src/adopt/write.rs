@@ -96,7 +96,8 @@ impl Adoption {
             for guarded in self.guarded.iter().filter(|guarded| guarded.cluster == *name) {
                 let super::Guarded { cluster: _, group, from, traffic, guard, ours } = guarded;
                 let until = if *ours {
-                    "It carries our mark: the next plan removes it, unless you waive the guard."
+                    "It carries our mark: the next plan removes it, unless a row that is not opened asks for it. To keep \
+                     it, write it under `rules` and waive the guard."
                 } else {
                     "It stays while the group is shared, and goes with `ownership: exclusive`."
                 };

@@ -159,10 +159,9 @@ fn syntax_error(error: &Error, source: usize, text: &str) -> Finding {
         Error::MultipleDocuments { .. } => place
             .error(Code::Syntax, "a second YAML document starts here")
             .help("give each document its own file: `--inventory` may be given many times"),
-        Error::ExternalMessage { msg, .. } if msg.contains("tab") => {
-            let (start, end) = indenting_tab(text, start).map_or((start, end), |tab| (tab, tab + 1));
-            let place = Place { start, end, ..place };
-            place
+        Error::ExternalMessage { msg, .. } if msg.contains("tab") && indenting_tab(text, start).is_some() => {
+            let tab = indenting_tab(text, start).unwrap_or(start);
+            Place { start: tab, end: tab + 1, ..place }
                 .error(Code::Syntax, "a tab stands in the indentation")
                 .help("YAML indents with spaces: write them instead")
         }
@@ -172,14 +171,17 @@ fn syntax_error(error: &Error, source: usize, text: &str) -> Finding {
     }
 }
 
-/// The first tab before the text of a line, in the line of `start` or below.
+/// The first tab before the text of a line, in the line of `start` or the next that has text.
 fn indenting_tab(text: &str, start: usize) -> Option<usize> {
     let mut at = text[..start].rfind('\n').map_or(0, |end| end + 1);
-    text[at..].split_inclusive('\n').find_map(|line| {
-        let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
-        let tab = line[..blank].find('\t').filter(|_| !line.trim().is_empty()).map(|tab| at + tab);
+    let lines = text[at..].split_inclusive('\n').map(|line| {
+        let begins = at;
         at += line.len();
-        tab
+        (begins, line)
+    });
+    lines.filter(|(_, line)| !line.trim().is_empty()).take(2).find_map(|(begins, line)| {
+        let blank = line.len() - line.trim_start_matches([' ', '\t']).len();
+        line[..blank].find('\t').map(|tab| begins + tab)
     })
 }
 

@@ -12,7 +12,7 @@ use crate::name::{ClusterName, Mark, NodeGroupName};
 use crate::observed::{Observed, ObservedGroup, ObservedRule, Ours};
 use crate::pack::{Call, Dialect, GroupChanges};
 use crate::packets::overlap;
-use crate::rule::{Atom, Rule};
+use crate::rule::{Atom, Family, Rule};
 
 /// One group that clusters leave, or that is an orphan.
 pub(super) struct Going<'a> {
@@ -86,7 +86,9 @@ impl Going<'_> {
     pub fn diff(&self, dialect: &Dialect) -> (GroupDiff, Vec<Stuck>) {
         if self.deleted() {
             let others = |rule: &ObservedRule| {
-                let of_the_cloud = dialect.default_rules.contains(&rule.rule);
+                // In a VPC with IPv6, EC2 also lets a new group's packets out to ::/0.
+                let of_the_cloud =
+                    dialect.default_rules.contains(&rule.rule) || open_outbound(Family::Both).contains(&rule.rule);
                 self.marks_read && !of_the_cloud && !rule.marks.iter().any(|mark| self.ours.is(mark))
             };
             let fate = |rule: &ObservedRule| if others(rule) { Fate::Foreign } else { Fate::Keep };

@@ -202,7 +202,8 @@ fn summary(adoption: &Adoption) -> String {
     for guarded in &adoption.guarded {
         let (cluster, group) = (&guarded.cluster, &guarded.group);
         let rule = format!("{} from {} into {cluster}/{group}", guarded.traffic, guarded.from);
-        let goes = if guarded.ours { "; it carries our mark, so the next plan removes it" } else { "" };
+        let goes =
+            if guarded.ours { "; it carries our mark, and the next plan removes what no row asks for" } else { "" };
         out.push_str(&format!("not taken over: {rule}, which guard `{}` forbids{goes}\n", guarded.guard));
     }
     for (group, why) in &adoption.left_out {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use rsgsync_core::diff::Fate;
 use rsgsync_core::flow::Reason;
+use rsgsync_core::observed::ObservedRule;
 use rsgsync_core::packets::PacketSet;
 use rsgsync_core::plan::{GroupStatus, Step, by_group};
 use rsgsync_core::rule::Rule;
@@ -156,7 +157,7 @@ fn lines<'a>(group: &'a Group<'a>) -> Vec<Line<'a>> {
     let observed = group.rules.iter().zip(&group.plan.diff.fates).map(|((rule, standing), fate)| Line {
         standing: *standing,
         rule: rule.rule,
-        what: becomes(group, &rule.rule, *fate),
+        what: becomes(group, rule, *fate),
         reasons: group.plan.diff.reasons(&rule.rule).into_iter().collect(),
         id: rule.id.as_ref().map(|id| id.as_str()),
         description: &rule.description,
@@ -166,20 +167,23 @@ fn lines<'a>(group: &'a Group<'a>) -> Vec<Line<'a>> {
     lines
 }
 
-fn becomes(group: &Group<'_>, rule: &Rule, fate: Fate) -> &'static str {
+fn becomes(group: &Group<'_>, rule: &ObservedRule, fate: Fate) -> &'static str {
     match fate {
-        Fate::Foreign if group.plan.status == GroupStatus::Delete => "not ours: goes with the group",
+        // What the cloud itself implies has no id and goes with nothing.
+        Fate::Foreign if group.plan.status == GroupStatus::Delete && rule.id.is_some() => {
+            "not ours: goes with the group"
+        }
+        Fate::Foreign => "not ours: left alone",
         _ if group.plan.status == GroupStatus::Delete => "to be removed: goes with the group",
         Fate::Keep => "stays",
         Fate::Redundant => "stays, though other rules let all of it through (--tidy removes it)",
-        Fate::Remove => match text::why_unwanted(group.plan, rule) {
+        Fate::Remove => match text::why_unwanted(group.plan, &rule.rule) {
             "required by nothing" => "to be removed: required by nothing",
             _ => "to be removed: wider than anything requires",
         },
         Fate::Held => "stays: asked for by a row that is not opened",
         Fate::Ignored => "stays: the inventory says to leave it alone",
         Fate::Spared => "stays: required by nothing, --add-only leaves it",
-        Fate::Foreign => "not ours: left alone",
         Fate::Satisfies => "not ours, and it does the job of a required rule",
         Fate::Join => "another owner's, and required: gets our mark beside theirs",
         Fate::Leave => "another owner's too: loses our mark and stays",

@@ -49,7 +49,8 @@ pub fn changed_group(out: &mut String, network: &NetworkPlan, group: &GroupPlan,
             }
             Action::UpdateDescriptions => described(out, network, group, step),
             Action::DeleteGroup => {
-                for rule in with(network, group, Fate::Foreign) {
+                let goes = |rule: &&ObservedRule| step.removes.iter().any(|gone| gone.rule == rule.rule);
+                for rule in with(network, group, Fate::Foreign).filter(goes) {
                     out.push_str(&rule_line(network, '−', &rule.rule, &why_lost(rule)));
                 }
                 along(out, network, step);
@@ -108,9 +109,11 @@ pub fn summary(network: &NetworkPlan, group: &GroupPlan, steps: &[&Step]) -> Str
             parts.push(format!("new group · {}{own}", count(added, "rule")));
         }
         GroupStatus::Delete => {
+            // Where there is no group to delete, only our rules go.
+            let is_deleted = steps.iter().any(|step| step.action == Action::DeleteGroup);
             let of_others = match with(network, group, Fate::Foreign).count() {
-                0 => String::new(),
-                n => format!(", {n} of them not ours"),
+                n if is_deleted && n > 0 => format!(", {n} of them not ours"),
+                _ => String::new(),
             };
             parts.push(format!("deleted with {}{of_others}", count(group.rules_before, "rule")));
         }
