@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cloud::scene;
+use crate::cloud::{PROD, applied, scene};
 use crate::support::{Ran, Scene};
 
 pub const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
@@ -119,8 +119,11 @@ fn groups_that_are_no_clusters_are_left_out() {
     let rule = json!({ "id": "sgr-1", "direction": "ingress", "tags": {}, "protocol": "tcp", "family": "ipv4",
         "from_port": 443, "to_port": 443, "peer": { "cidr": "0.0.0.0/0" }, "description": "" });
     let web = json!({ "id": "sg-1", "name": "web", "description": "web", "tags": {}, "rules": [rule] });
-    scene.write("cloud.json", json!({ "version": 1, "groups": [web] }).to_string());
+    scene.write("cloud.json", json!({ "version": 1, "groups": [web.clone()] }).to_string());
     init(&scene, &[]).exits(1).complains("none of the 1 groups looks like a cluster's").complains("--profile");
+    scene.write("cloud.json", json!({ "version": 1, "groups": [] }).to_string());
+    init(&scene, &[]).exits(1).complains("the network has no groups").complains("--network");
+    scene.write("cloud.json", json!({ "version": 1, "groups": [web] }).to_string());
     init(&scene, &["--group", "wbe"]).exits(1).complains("has no group `wbe`");
     init(&scene, &["--group", "web", "--profile", "rke"]).exits(1).complains("there is no profile `rke`");
     assert_eq!(scene.read("new.yaml"), None);
@@ -368,4 +371,12 @@ fn a_tag_of_two_networks_of_google_is_two_groups() {
     let (scene, ran) = init_terraform(&json!([firewall("prod", "6443"), firewall("dev", "22")]), &[]);
     ran.exits(1).complains("network: \"prod\"").complains("network: \"dev\"");
     assert_eq!(scene.read("new.yaml"), None);
+}
+
+#[test]
+fn groups_that_rsgsync_has_already_are_taken_where_they_are_named() {
+    let scene = applied(PROD);
+    init(&scene, &[]).exits(1).complains("`prod-etcd` (rsgsync has it already, as platform/prod)").complains("--group");
+    init(&scene, &["--group", "prod-etcd,prod-control,prod-workers"]).exits(0).says("nothing missing");
+    assert_eq!(next_plan(&scene), (0, 0), "{}", text(&scene));
 }

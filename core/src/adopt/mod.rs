@@ -153,6 +153,12 @@ pub enum AdoptError {
         /// The name.
         group: String,
     },
+    /// There is nothing to look at.
+    #[error("the network has no groups")]
+    NoGroups,
+    /// Every group is rsgsync's already, or a known other writer's: names, and why.
+    #[error("each group of the network is left out: {}", some(.0))]
+    AllLeftOut(LeftOut),
     /// Nothing looks like a cluster.
     #[error("none of the {0} groups looks like a cluster's")]
     NothingRecognised(usize),
@@ -161,11 +167,23 @@ pub enum AdoptError {
     Profile(#[from] crate::profile::PickError),
 }
 
+/// The first few of them.
+fn some(left_out: &LeftOut) -> String {
+    const NAMED: usize = 5;
+    let mut texts: Vec<String> = left_out.iter().take(NAMED).map(|(name, why)| format!("`{name}` ({why})")).collect();
+    if left_out.len() > NAMED {
+        texts.push(format!("and {} more", left_out.len() - NAMED));
+    }
+    texts.join(", ")
+}
+
 impl AdoptError {
     /// What to do next.
     pub fn help(&self) -> String {
         match self {
             Self::NoSuchGroup { .. } => "give names or ids as the cloud lists them".to_owned(),
+            Self::NoGroups => "check the place that --network names: region and VPC, project, or state file".to_owned(),
+            Self::AllLeftOut(_) => "name those that are to stand in this inventory all the same with --group".to_owned(),
             Self::NothingRecognised(_) => {
                 "name the groups of one cluster with --group and what runs on it with --profile; `rsgsync profile list` \
                  shows the profiles"
@@ -178,10 +196,13 @@ impl AdoptError {
 
 /// Works out the inventory of what was found.
 ///
-/// Errors when a group that was asked for isn't there, and when no group looks like a cluster's.
+/// Errors when a group that was asked for isn't there, when there is none to look at, and when none looks like a cluster's.
 pub fn adopt(found: &Found<'_>) -> Result<Adoption, AdoptError> {
     let (candidates, left_out) = candidates(found)?;
     let count = candidates.len();
+    if count == 0 {
+        return Err(if left_out.is_empty() { AdoptError::NoGroups } else { AdoptError::AllLeftOut(left_out) });
+    }
     let case = Case::new(found);
     let mut adoption = together::clusters(&case, candidates, left_out)?;
     if adoption.inventory.clusters.is_empty() {
