@@ -16,8 +16,9 @@ RSGSYNC = os.environ["RSGSYNC"]
 COMMANDS = {
     "true": ["true"],
     "rsgsync --version": [RSGSYNC, "--version"],
-    "rsgsync validate": [RSGSYNC, "validate", "--inventory", "examples/quickstart.yaml"],
-    "rsgsync plan, simulated": [RSGSYNC, "plan", "--inventory", "examples/quickstart.yaml"],
+    "rsgsync validate, one cluster": [RSGSYNC, "validate", "--inventory", "examples/aws-rancher-nodes.yaml"],
+    "rsgsync validate, three": [RSGSYNC, "validate", "--inventory", "examples/quickstart.yaml"],
+    "rsgsync plan, three": [RSGSYNC, "plan", "--inventory", "examples/quickstart.yaml"],
     "python3 -c 'import boto3'": [sys.executable, "-c", "import boto3"],
 }
 if shutil.which("terraform"):
