@@ -24,6 +24,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RSGSYNC = os.environ.get("RSGSYNC", str(ROOT / "target/release/rsgsync"))
 CASES = ["plan from empty", "apply", "plan, nothing to do", "plan 1 % drift", "repair 1 % drift"]
+# How many times faster than a peer rsgsync is to be, where there are 100 groups.
+AIMS = {("terraform", "plan, nothing to do"): 150, ("ansible", "plan, nothing to do"): 400, ("terraform", "apply"): 30}
 
 CLUSTER = """  c{0}:
     network: bench
@@ -121,7 +123,25 @@ def compare(service, launcher, clusters, peers, idle):
                 print(f"{name} {case}: {took['wall']:.2f} s, {row['calls']} calls", file=sys.stderr)
     if rows:
         table(rows)
+        print("\n".join(missed(rows)) or "\nNo aim is missed.", flush=True)
     return rows
+
+
+def missed(rows):
+    """What was aimed at and isn't reached in these rows, a line each."""
+    ours = {row["case"]: row for row in rows if row["tool"] == "rsgsync"}
+    for case, row in ours.items():
+        if row["calls"] > row["least"]:
+            yield f"missed: {case}: {row['calls']} calls, where {row['least']} can do it"
+        answers = row["wall"] / row["answer"]
+        if case == "plan, nothing to do" and answers > 1.3:
+            yield f"missed: {case}: {answers:.2f} times the service's own answer; the aim is 1.3"
+    for row in rows:
+        aim = AIMS.get((row["tool"], row["case"]))
+        if aim and row["case"] in ours:
+            times = row["wall"] / ours[row["case"]]["wall"]
+            if times < aim:
+                yield f"missed: {row['case']}: {times:.0f} times faster than {row['tool']}; the aim is {aim}"
 
 
 def differing(state, want):
