@@ -134,7 +134,7 @@ pub fn circle(family: &str) -> String {
 fn what_stands_is_explained_and_taken_over() {
     let account = Account::new(38, &circle("ipv4"));
     account.run(&["apply"]).exits(0);
-    reading::explains(&account.scene);
+    reading::explains(&account.scene, "denied");
     for owner in ["platform", "sales"] {
         reading::adopts(&account.scene, "aws: {}", owner);
     }

@@ -94,7 +94,7 @@ fn nodes_table() -> BTreeSet<String> {
 fn what_stands_is_explained_and_taken_over() {
     let project = Project::new("read", &circle("ipv4"));
     project.run(&["apply"]).exits(0);
-    support::reading::explains(&project.scene);
+    support::reading::explains(&project.scene, "denied");
     for owner in ["platform", "sales"] {
         support::reading::adopts(
             &project.scene,
