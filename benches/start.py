@@ -14,15 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 RSGSYNC = os.environ["RSGSYNC"]
 COMMANDS = {
-    "true": ["true"],
-    "rsgsync --version": [RSGSYNC, "--version"],
-    "rsgsync validate, one cluster": [RSGSYNC, "validate", "--inventory", "examples/aws-rancher-nodes.yaml"],
-    "rsgsync validate, three": [RSGSYNC, "validate", "--inventory", "examples/quickstart.yaml"],
-    "rsgsync plan, three": [RSGSYNC, "plan", "--inventory", "examples/quickstart.yaml"],
-    "python3 -c 'import boto3'": [sys.executable, "-c", "import boto3"],
+    "`true`": ["true"],
+    "`rsgsync --version`": [RSGSYNC, "--version"],
+    "`rsgsync validate`, one cluster": [RSGSYNC, "validate", "--inventory", "examples/aws-rancher-nodes.yaml"],
+    "`rsgsync validate`, three clusters": [RSGSYNC, "validate", "--inventory", "examples/quickstart.yaml"],
+    "`rsgsync plan`, three clusters": [RSGSYNC, "plan", "--inventory", "examples/quickstart.yaml"],
+    "`python3 -c 'import boto3'`": [sys.executable, "-c", "import boto3"],
 }
 if shutil.which("terraform"):
-    COMMANDS["terraform version"] = ["terraform", "version"]
+    COMMANDS["`terraform version`"] = ["terraform", "version"]
 
 took = {name: [] for name in COMMANDS}
 for _ in range(50):
@@ -33,6 +33,6 @@ for _ in range(50):
 
 print("| command | median, ms | least, ms | times `true` |\n| --- | ---: | ---: | ---: |")
 for name, runs in took.items():
-    times = statistics.median(runs) / statistics.median(took["true"])
-    print(f"| `{name}` | {statistics.median(runs):.1f} | {min(runs):.1f} | {times:.1f} |")
+    times = statistics.median(runs) / statistics.median(took["`true`"])
+    print(f"| {name} | {statistics.median(runs):.1f} | {min(runs):.1f} | {times:.1f} |")
 print(f"\nrsgsync has {os.path.getsize(RSGSYNC) / 2**20:.1f} MiB.")

@@ -90,7 +90,7 @@ fn every_command_in_the_prose_is_one_that_the_program_takes() {
 }
 
 /// Flags that pages tell of other programs.
-const OF_OTHERS: [&str; 14] = [
+const OF_OTHERS: [&str; 13] = [
     "--access-rules",
     "--bench",
     "--emulators",
@@ -103,7 +103,6 @@ const OF_OTHERS: [&str; 14] = [
     "--peers",
     "--sizes",
     "--start",
-    "--test",
     "--workspace",
 ];
 
