@@ -134,28 +134,15 @@ fn assumptions(out: &mut String, plan: &Plan) {
         .into_iter()
         .map(|((cluster, options), rows)| format!("{cluster} {options} ({})", count(rows, "row")))
         .collect();
-    if !assumed.is_empty() {
-        let _ = writeln!(
-            out,
-            "{}",
-            assumed
-                .iter()
-                .enumerate()
-                .map(|(i, a)| paint(FAINT, &format!("{}{a}", if i == 0 { "assumed: " } else { "         " })))
-                .collect::<Vec<_>>()
-                .join("\n")
-        );
-    }
-    if !undecided.is_empty() {
-        let _ = writeln!(
-            out,
-            "{}",
-            undecided
-                .iter()
-                .enumerate()
-                .map(|(i, a)| paint(FAINT, &format!("{}{a}", if i == 0 { "undecided: " } else { "           " })))
-                .collect::<Vec<_>>()
-                .join("\n")
-        );
+    listed(out, "assumed: ", &assumed);
+    listed(out, "undecided: ", &undecided);
+}
+
+/// Texts in a line each, below one another; the first has a label before it.
+fn listed(out: &mut String, label: &str, texts: &[String]) {
+    let blank = " ".repeat(label.len());
+    for (i, text) in texts.iter().enumerate() {
+        let before = if i == 0 { label } else { &blank };
+        let _ = writeln!(out, "{}", paint(FAINT, &format!("{before}{text}")));
     }
 }
